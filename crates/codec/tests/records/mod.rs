@@ -1,0 +1,102 @@
+//! Configuration records as FFmpeg 9 writes them into FLV, with x264, x265, SVT-AV1, rav1e,
+//! libvpx, VVenC, libopus and its own encoders. The hvcC are without the SEI array, in which
+//! x265 describes itself at length.
+
+use weir_codec::{AudioCodec, VideoCodec};
+
+pub(crate) const AVC_BASELINE: &str =
+    "0142c00dffe100166742c00dda0507ec0440000003004000000c83c50aa801000468ce0fc8";
+pub(crate) const AVC_1080_NTSC: &str =
+    "0142c028ffe100176742c028da01e0089f97011000003e90000ea600f1832a01000468ce0fc8";
+pub(crate) const AVC_422_10: &str =
+    "017a001fffe1001a677a001fb6cb405217f1117808800000030080000032078c195001000468ce0fc8fefafa00";
+pub(crate) const AVC_444: &str =
+    "01f4000dffe1001867f4000d91968141fb011000000300100000030300f142aa01000568ce0f1920fff8f800";
+pub(crate) const AVC_GRAY: &str =
+    "0164000dffe1001b6764000df2d02a10f1f1f80b64000003000400000300c03c50aa8001000468ce0fc8fcf8f800";
+pub(crate) const AVC_INTERLACED: &str =
+    "01640028ffe1001a67640028ace8078044fde022000003000200000300643e2c5d4001000568de0fc40cfdf8f800";
+pub(crate) const HEVC_1080: &str = "01016000000090000000000078f000fcfdf8f800000f03200001001840010c01ffff01600000030090000003000003\
+    0078959409210001002b420101016000000300900000030000030078a003c0801107cb965654a4c2f0168080000003\
+    008000000f0422000100064401c073c189";
+pub(crate) const HEVC_10: &str = "0102200000009000000000005af000fcfdfafa00000f03200001001840010c01ffff02200000030090000003000003\
+    005a959409210001002b42010102200000030090000003000003005aa005220171c44cd965654a4c2f01680800001f\
+    48000753004022000100064401c073c189";
+pub(crate) const HEVC_444: &str = "0104080000009e08000000003cf000fcfff8f800000f03200001001740010c01ffff0408000003009e080000030000\
+    3c959409210001002c4201010408000003009e0800000300003c9001510080e3e3f2caca949c2f0168080000030008\
+    00000300c04022000100084401c07318301890";
+pub(crate) const HEVC_HRD: &str = "0101600000009000000000003ff000fcfdf8f800000f03200001001840010c01ffff01600000030090000003000003\
+    003f959409210001003542010101600000030090000003000003003fa0050201696595964932bc05a0200000030020\
+    000003032c039acbc001e848003d091022000100074401c172b46240";
+/// Not of an encoder: everything a set can hold in front of its timing, written by hand and
+/// checked with FFmpeg's `trace_headers`.
+pub(crate) const HEVC_SPS_WITH_EVERYTHING: &str = "42010501600000030090000003000003005dd00001600000030090000003000003003f5aa00280802e1e52e595cae5\
+    79244bd90e228a6136438896c871145309b21c4764388a2984d90e225b21c4514c26c8711d90e228a61364388a2984\
+    d90e228a61364388a2984d90e228a61364388a2984d90e5b21c4514c26c871145309b21c4514c26c871145309b21c4\
+    514c26c871145309b21f64388a2984d90e228a61364388a2984d90e228a61364388a2984d90e228a61364396c87114\
+    5309b21c4514c26c871145309b21c4514c26c871145309b21c4514c26c879ac871145309b21c4514c26c871145309b\
+    21c4514c26c871145309b21c4514c26c8729ac871145309b21c4514c26c871145309b21c4514c26c871145309b21c4\
+    514c26c879ac871145309b21c4514c26c871145309b21c4514c26c871145309b21c4514c26c8729ac871145309b21c\
+    4514c26c871145309b21c4514c26c871145309b21c4514c26c879ac871145309b21c4514c26c871145309b21c4514c\
+    26c871145309b21c4514c26c872eef42917fc5a7fe5ec0f91fff00040003b5010101e2925000003e90000ea60080";
+pub(crate) const VVC: &str =
+    "ff00655f010223800000028001680000028f000100ef007900ab022380000080140805a46a00737ffac2";
+pub(crate) const AV1: &str = "81010c000a0c0200000d2627fb3805f00080";
+pub(crate) const AV1_10: &str = "81094c000a0f0200004a955dfe1b805f0a04041208";
+pub(crate) const AV1_WITHOUT_HEADER: &str = "811f0c00";
+/// Likewise: a sequence header with timing, decoder model and two operating points.
+pub(crate) const AV1_OBU_WITH_EVERYTHING: &str =
+    "0a214400000fa40003a982a9000003e952e11034e0280c988094a99ff67d5e0cb9e040";
+pub(crate) const VP9: &str = "010000000015820202020000";
+pub(crate) const VP9_10: &str = "010000000215a20202020000";
+
+pub(crate) const AAC: &str = "118856e500";
+pub(crate) const AAC_5_1: &str = "123056e500";
+pub(crate) const AAC_2_1: &str = "118004c4010020000c4c61766336332e312e31303256e500";
+pub(crate) const AAC_8000: &str = "158856e500";
+pub(crate) const OPUS: &str = "4f707573486561640101380180bb0000000000";
+pub(crate) const OPUS_5_1: &str = "4f707573486561640106380180bb00000000010402000401020305";
+pub(crate) const FLAC: &str =
+    "040004000000000008150bb800f00000000000000000000000000000000000000000";
+pub(crate) const FLAC_44100: &str =
+    "039d039d000000000f000ac442f00000000000000000000000000000000000000000";
+pub(crate) const MP3_22050: &str = "2afff340c40013a0";
+
+pub(crate) const VIDEO: &[(VideoCodec, &str)] = &[
+    (VideoCodec::Avc, AVC_BASELINE),
+    (VideoCodec::Avc, AVC_1080_NTSC),
+    (VideoCodec::Avc, AVC_422_10),
+    (VideoCodec::Avc, AVC_444),
+    (VideoCodec::Avc, AVC_GRAY),
+    (VideoCodec::Avc, AVC_INTERLACED),
+    (VideoCodec::Hevc, HEVC_1080),
+    (VideoCodec::Hevc, HEVC_10),
+    (VideoCodec::Hevc, HEVC_444),
+    (VideoCodec::Hevc, HEVC_HRD),
+    (VideoCodec::Vvc, VVC),
+    (VideoCodec::Av1, AV1),
+    (VideoCodec::Av1, AV1_10),
+    (VideoCodec::Av1, AV1_WITHOUT_HEADER),
+    (VideoCodec::Vp9, VP9),
+    (VideoCodec::Vp9, VP9_10),
+];
+
+pub(crate) const AUDIO: &[(AudioCodec, &str)] = &[
+    (AudioCodec::Aac, AAC),
+    (AudioCodec::Aac, AAC_5_1),
+    (AudioCodec::Aac, AAC_8000),
+    (AudioCodec::Aac, AAC_2_1),
+    (AudioCodec::Opus, OPUS),
+    (AudioCodec::Opus, OPUS_5_1),
+    (AudioCodec::Flac, FLAC),
+    (AudioCodec::Flac, FLAC_44100),
+    (AudioCodec::Mp3, MP3_22050),
+];
+
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |&digit: &u8| (digit as char).to_digit(16).expect("a hex digit") as u8;
+    hex.as_bytes()
+        .chunks(2)
+        .map(|pair| digit(&pair[0]) << 4 | digit(&pair[1]))
+        .collect()
+}

@@ -1,0 +1,66 @@
+//! What a joiner must have before the first frame: metadata and the records of each track.
+
+mod tracker;
+
+use std::sync::Arc;
+
+use codec::{AudioCodec, VideoCodec};
+
+use crate::{Epoch, MarkedTag};
+pub(crate) use tracker::{Change, Tracker, Verdict};
+
+/// The metadata and the configuration records in force at one point of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// Grows by one with every change, over all epochs of a ring; 0 before the first.
+    pub version: u32,
+    /// The publish it belongs to.
+    pub epoch: Epoch,
+    /// What to send to a joiner, in this order: `onMetaData`; for each video track its record,
+    /// then its HDR metadata; for each audio track its record, then its channel layout.
+    ///
+    /// Their times are those at which they came in; a joiner sends them at [`Join::play_ms`].
+    ///
+    /// [`Join::play_ms`]: crate::Join::play_ms
+    pub tags: Vec<Arc<MarkedTag>>,
+    /// The values of `onMetaData`, if it was sent.
+    pub metadata: Option<Arc<flv::Metadata>>,
+    /// The video tracks seen so far, by number.
+    pub video: Vec<VideoTrack>,
+    /// The audio tracks seen so far, by number.
+    pub audio: Vec<AudioTrack>,
+}
+
+/// A video track of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoTrack {
+    /// Its number.
+    pub track: u8,
+    /// Its codec, where the encoder names one that we know.
+    pub codec: Option<VideoCodec>,
+    /// What its record says; `None` without a record, or if we cannot read it.
+    pub info: Option<Arc<codec::VideoInfo>>,
+}
+
+/// An audio track of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioTrack {
+    /// Its number.
+    pub track: u8,
+    /// Its codec, where the encoder names one that we know.
+    pub codec: Option<AudioCodec>,
+    /// What its record says; `None` without a record, or if we cannot read it.
+    pub info: Option<Arc<codec::AudioInfo>>,
+}
+
+impl Configuration {
+    /// The video track that decides where a joiner may start: the one with the lowest number.
+    pub fn main_video(&self) -> Option<&VideoTrack> {
+        self.video.first()
+    }
+
+    /// The audio track with the lowest number.
+    pub fn main_audio(&self) -> Option<&AudioTrack> {
+        self.audio.first()
+    }
+}

@@ -1,0 +1,419 @@
+//! Follows the configuration of a stream, tag by tag.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use codec::{AudioCodec, VideoCodec};
+use flv::{Codec, Event, Info, Metadata, Packet, Tag};
+
+use super::{AudioTrack, Configuration, VideoTrack};
+use crate::ring::{DropReason, Limits};
+use crate::timeline::frame_rate_from_number;
+use crate::{Epoch, MarkedTag};
+
+/// What is to become of a tag.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It goes into the ring; the configuration stays.
+    Pass(Tag),
+    /// It goes into the ring, and [`Tracker::apply`] makes the new configuration.
+    Change(Tag, Change),
+    /// It goes nowhere.
+    Refuse(DropReason),
+}
+
+/// How a tag changes the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// The place that the tag takes among those for joiners.
+    place: Option<Place>,
+    metadata: Option<Option<Arc<Metadata>>>,
+    video: Vec<VideoTrack>,
+    audio: Vec<AudioTrack>,
+}
+
+/// Which tag among those for joiners. The order is that in which they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    role: Role,
+    tracks: TrackSet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Metadata,
+    Video(Class),
+    Audio(Class),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// The record.
+    Record,
+    /// HDR metadata, or the layout of channels.
+    Extra,
+}
+
+/// Some of the 256 tracks there can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct TrackSet([u64; 4]);
+
+impl TrackSet {
+    fn insert(&mut self, track: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(track / 64)) {
+            *word |= 1 << (track % 64);
+        }
+    }
+
+    fn remove_all(&mut self, other: Self) {
+        for (word, gone) in self.0.iter_mut().zip(other.0) {
+            *word &= !gone;
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The lowest track.
+    fn first(self) -> u32 {
+        let mut first = 0;
+        for word in self.0 {
+            first += word.trailing_zeros();
+            if word != 0 {
+                break;
+            }
+        }
+        first
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    current: Arc<Configuration>,
+    entries: Vec<(Place, Arc<MarkedTag>)>,
+}
+
+impl Tracker {
+    pub(crate) fn new(current: Arc<Configuration>) -> Self {
+        Self { current, entries: Vec::new() }
+    }
+
+    pub(crate) fn current(&self) -> &Arc<Configuration> {
+        &self.current
+    }
+
+    /// A new publish, of which nothing is known yet.
+    pub(crate) fn restart(&mut self, epoch: Epoch) -> Arc<Configuration> {
+        self.entries.clear();
+        let version = self.current.version + 1;
+        self.current = Arc::new(Configuration { version, epoch, ..Configuration::default() });
+        Arc::clone(&self.current)
+    }
+
+    /// The frame rate that the metadata tells.
+    pub(crate) fn frame_rate(&self) -> Option<(u32, u32)> {
+        self.current.metadata.as_ref()?.frame_rate().and_then(frame_rate_from_number)
+    }
+
+    /// Whether `tag` is of the kind that joiners get first.
+    pub(crate) fn is_configuration(&self, tag: &Tag) -> bool {
+        tag.is_metadata()
+            || matches!(
+                tag.packet(),
+                Some(
+                    Packet::Configuration
+                        | Packet::TsConfiguration
+                        | Packet::Metadata
+                        | Packet::Multichannel
+                )
+            )
+    }
+
+    pub(crate) fn check(&self, tag: Tag, limits: &Limits) -> Verdict {
+        if self.is_configuration(&tag) && tag.payload.len() > limits.max_configuration_bytes {
+            return Verdict::Refuse(DropReason::TooLarge);
+        }
+        let packet = match *tag.info() {
+            Info::Data(data) => return self.check_data(tag, data.event),
+            Info::Video(video) => video.packet,
+            Info::Audio(audio) => audio.packet,
+        };
+        let result = match packet {
+            Packet::Configuration | Packet::TsConfiguration => self.check_record(&tag, limits),
+            Packet::Metadata | Packet::Multichannel => Ok(self.check_extra(&tag)),
+            Packet::Frame if tag.has_many_tracks() => self.check_frames(&tag, limits),
+            Packet::Frame => self.check_frame(tag.track(), codec(&tag), tag.is_video(), limits),
+            Packet::End => self.check_end(&tag),
+            Packet::Command | Packet::Unknown(_) => Ok(None),
+            Packet::Malformed => Err(DropReason::Malformed),
+        };
+        match result {
+            Ok(None) => Verdict::Pass(tag),
+            Ok(Some(change)) => Verdict::Change(tag, change),
+            Err(reason) => Verdict::Refuse(reason),
+        }
+    }
+
+    fn check_data(&self, tag: Tag, event: Event) -> Verdict {
+        let place = Place { role: Role::Metadata, tracks: TrackSet::default() };
+        match event {
+            Event::Metadata => {
+                let tag = flv::metadata::canonical(&tag).unwrap_or(tag);
+                if self.holds(place, &tag.payload) {
+                    return Verdict::Pass(tag);
+                }
+                let metadata = Some(Metadata::from_tag(&tag).map(Arc::new));
+                let change = Change { place: Some(place), metadata, ..Change::default() };
+                Verdict::Change(tag, change)
+            }
+            Event::ClearMetadata if self.current.metadata.is_some() => {
+                Verdict::Change(tag, Change { metadata: Some(None), ..Change::default() })
+            }
+            Event::ClearMetadata | Event::Other => Verdict::Pass(tag),
+        }
+    }
+
+    fn check_record(&self, tag: &Tag, limits: &Limits) -> Result<Option<Change>, DropReason> {
+        let mut change = Change::default();
+        let mut tracks = TrackSet::default();
+        let descriptor = tag.packet() == Some(Packet::TsConfiguration);
+        for track in flv::tracks(tag) {
+            if track.body.is_empty() && needs_configuration(track.codec) {
+                return Err(DropReason::Malformed);
+            }
+            self.admit(track.id, tag.is_video(), &change, limits)?;
+            tracks.insert(track.id);
+            let body = if descriptor { Bytes::new() } else { track.body };
+            change.add(track.id, track.codec, tag.is_video(), &body);
+        }
+        if tracks.is_empty() {
+            return Err(DropReason::Malformed);
+        }
+        let role = if tag.is_video() { Role::Video } else { Role::Audio };
+        let place = Place { role: role(Class::Record), tracks };
+        if self.holds(place, &tag.payload) {
+            return Ok(None);
+        }
+        change.place = Some(place);
+        Ok(Some(change))
+    }
+
+    fn check_extra(&self, tag: &Tag) -> Option<Change> {
+        let mut tracks = TrackSet::default();
+        flv::tracks(tag).for_each(|track| tracks.insert(track.id));
+        let role = if tag.is_video() { Role::Video } else { Role::Audio };
+        let place = Place { role: role(Class::Extra), tracks };
+        // Of a track that nobody announced nothing is kept: the list is as long as that of tracks.
+        if !tracks.is_empty() && self.knows_all(tracks, tag.is_video()) {
+            let new = !self.holds(place, &tag.payload);
+            return new.then(|| Change { place: Some(place), ..Change::default() });
+        }
+        None
+    }
+
+    /// The common case, which allocates nothing.
+    fn check_frame(
+        &self,
+        id: u8,
+        codec: Option<Codec>,
+        video: bool,
+        limits: &Limits,
+    ) -> Result<Option<Change>, DropReason> {
+        if self.codec(id, video) == Some(codec) {
+            return Ok(None);
+        }
+        if needs_configuration(codec) {
+            return Err(DropReason::Unconfigured);
+        }
+        let mut change = Change::default();
+        self.admit(id, video, &change, limits)?;
+        change.add(id, codec, video, &Bytes::new());
+        Ok(Some(change))
+    }
+
+    /// A packet of many tracks passes if one of them can be decoded.
+    fn check_frames(&self, tag: &Tag, limits: &Limits) -> Result<Option<Change>, DropReason> {
+        let mut all = Change::default();
+        let mut result = Err(DropReason::Malformed);
+        for track in flv::tracks(tag) {
+            match self.check_frame(track.id, track.codec, tag.is_video(), limits) {
+                Ok(change) => {
+                    if let Some(change) = change {
+                        self.admit(track.id, tag.is_video(), &all, limits)?;
+                        all.video.extend(change.video);
+                        all.audio.extend(change.audio);
+                    }
+                    result = Ok(());
+                }
+                Err(reason) => result = result.map_err(|_| reason),
+            }
+        }
+        result.map(|()| (!all.video.is_empty() || !all.audio.is_empty()).then_some(all))
+    }
+
+    /// An encoder may end its second track with a legacy tag that seems to speak of the first.
+    fn check_end(&self, tag: &Tag) -> Result<Option<Change>, DropReason> {
+        match self.codec(tag.track(), tag.is_video()) {
+            Some(known) if known == codec(tag) => Ok(None),
+            Some(_) => Err(DropReason::WrongCodec),
+            None => Err(DropReason::Unconfigured),
+        }
+    }
+
+    /// The codec of a track, if the track is known.
+    fn codec(&self, id: u8, video: bool) -> Option<Option<Codec>> {
+        let current = &self.current;
+        if video {
+            let track = current.video.iter().find(|track| track.track == id)?;
+            Some(track.codec.map(Codec::Video))
+        } else {
+            let track = current.audio.iter().find(|track| track.track == id)?;
+            Some(track.codec.map(Codec::Audio))
+        }
+    }
+
+    fn knows_all(&self, mut tracks: TrackSet, video: bool) -> bool {
+        let mut known = TrackSet::default();
+        if video {
+            self.current.video.iter().for_each(|track| known.insert(track.track));
+        } else {
+            self.current.audio.iter().for_each(|track| known.insert(track.track));
+        }
+        tracks.remove_all(known);
+        tracks.is_empty()
+    }
+
+    /// Whether there is room for one more track beside those in `change`.
+    fn admit(
+        &self,
+        id: u8,
+        video: bool,
+        change: &Change,
+        limits: &Limits,
+    ) -> Result<(), DropReason> {
+        if self.codec(id, video).is_some() {
+            return Ok(());
+        }
+        let known = if video { self.current.video.len() } else { self.current.audio.len() };
+        let known = known + change.video.len() + change.audio.len();
+        if known < limits.max_tracks { Ok(()) } else { Err(DropReason::TooManyTracks) }
+    }
+
+    fn holds(&self, place: Place, payload: &Bytes) -> bool {
+        let held = self.entries.iter().find(|(held, _)| *held == place);
+        held.is_some_and(|(_, marked)| marked.tag.payload == *payload)
+    }
+
+    /// Makes the configuration that is in force from the tag `marked` on.
+    pub(crate) fn apply(&mut self, change: Change, marked: &MarkedTag) -> Arc<Configuration> {
+        let mut next = Configuration {
+            version: marked.version,
+            epoch: marked.epoch,
+            tags: Vec::new(),
+            metadata: self.current.metadata.clone(),
+            video: self.current.video.clone(),
+            audio: self.current.audio.clone(),
+        };
+        if let Some(metadata) = change.metadata {
+            next.metadata = metadata;
+            self.entries.retain(|(place, _)| place.role != Role::Metadata);
+        }
+        for track in change.video {
+            self.forget(track.track, Role::Video(Class::Record));
+            let old = next.video.iter().find(|old| old.track == track.track);
+            if old.is_some_and(|old| old.codec != track.codec) {
+                self.forget(track.track, Role::Video(Class::Extra));
+            }
+            next.video.retain(|old| old.track != track.track);
+            next.video.push(track);
+        }
+        for track in change.audio {
+            self.forget(track.track, Role::Audio(Class::Record));
+            let old = next.audio.iter().find(|old| old.track == track.track);
+            if old.is_some_and(|old| old.codec != track.codec) {
+                self.forget(track.track, Role::Audio(Class::Extra));
+            }
+            next.audio.retain(|old| old.track != track.track);
+            next.audio.push(track);
+        }
+        next.video.sort_by_key(|track| track.track);
+        next.audio.sort_by_key(|track| track.track);
+        if let Some(place) = change.place {
+            self.replace(place, marked);
+        }
+        next.tags = self.entries.iter().map(|(_, tag)| Arc::clone(tag)).collect();
+        self.current = Arc::new(next);
+        Arc::clone(&self.current)
+    }
+
+    /// Drops what is kept of one track in `role`.
+    fn forget(&mut self, track: u8, role: Role) {
+        let mut tracks = TrackSet::default();
+        tracks.insert(track);
+        self.entries.retain_mut(|(place, _)| {
+            if place.role != role {
+                return true;
+            }
+            place.tracks.remove_all(tracks);
+            !place.tracks.is_empty()
+        });
+    }
+
+    fn replace(&mut self, place: Place, marked: &MarkedTag) {
+        self.entries.retain_mut(|(old, _)| {
+            if old.role != place.role {
+                return true;
+            }
+            old.tracks.remove_all(place.tracks);
+            !old.tracks.is_empty()
+        });
+        // A copy: the payload lives as long as the stream and must not pin a receive buffer.
+        let payload = Bytes::copy_from_slice(&marked.tag.payload);
+        let tag = Tag::new(marked.tag.kind, marked.tag.dts, payload);
+        self.entries.push((place, Arc::new(MarkedTag { tag, ..marked.clone() })));
+        self.entries.sort_by_key(|(place, _)| match place.role {
+            Role::Metadata => (0, 0, Class::Record),
+            Role::Video(class) => (1, place.tracks.first(), class),
+            Role::Audio(class) => (2, place.tracks.first(), class),
+        });
+    }
+}
+
+impl Change {
+    fn add(&mut self, track: u8, codec: Option<Codec>, video: bool, record: &[u8]) {
+        if video {
+            let codec = codec.and_then(|codec| match codec {
+                Codec::Video(codec) => Some(codec),
+                Codec::Audio(_) => None,
+            });
+            let read = |codec: VideoCodec| codec::video_info(codec, record).ok().map(Arc::new);
+            let info = codec.filter(|_| !record.is_empty()).and_then(read);
+            self.video.push(VideoTrack { track, codec, info });
+        } else {
+            let codec = codec.and_then(|codec| match codec {
+                Codec::Audio(codec) => Some(codec),
+                Codec::Video(_) => None,
+            });
+            let read = |codec: AudioCodec| codec::audio_info(codec, record).ok().map(Arc::new);
+            let info = codec.filter(|_| !record.is_empty()).and_then(read);
+            self.audio.push(AudioTrack { track, codec, info });
+        }
+    }
+}
+
+fn codec(tag: &Tag) -> Option<Codec> {
+    match *tag.info() {
+        Info::Video(video) => video.codec.map(Codec::Video),
+        Info::Audio(audio) => audio.codec.map(Codec::Audio),
+        Info::Data(_) => None,
+    }
+}
+
+fn needs_configuration(codec: Option<Codec>) -> bool {
+    match codec {
+        Some(Codec::Video(codec)) => codec.needs_configuration(),
+        Some(Codec::Audio(codec)) => codec.needs_configuration(),
+        None => false,
+    }
+}

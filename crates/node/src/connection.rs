@@ -1,0 +1,165 @@
+//! One connected peer, encoder or player.
+//!
+//! Started by the [`Node`](crate::node) for a socket that a listener accepted. Ends when its pump
+//! does; never restarted, since the peer comes back. The pump speaks the protocol and waits for the
+//! socket; this actor is how others reach it, and what they see of its end.
+
+mod rtmp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::net::TcpStream;
+use tracing::{Instrument, debug, info_span};
+
+use crate::admission::Permit;
+use crate::context::Context;
+use crate::metrics::Held;
+use crate::node;
+use crate::peer::{Command, Peer};
+use crate::pump::Pump;
+use crate::transport::Transport;
+use rtmp::Conversation;
+
+/// A peer that a listener accepted.
+pub(crate) struct Accepted {
+    pub(crate) socket: TcpStream,
+    pub(crate) addr: SocketAddr,
+    pub(crate) protocol: &'static str,
+    /// With TLS, the certificate of the moment.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) permit: Permit,
+    /// It is over a limit, and this is what it is told.
+    pub(crate) refusal: Option<String>,
+}
+
+/// What a connection is started with.
+pub(crate) struct Arguments {
+    pub(crate) context: Arc<Context>,
+    pub(crate) node: ActorRef<node::Message>,
+    pub(crate) accepted: Accepted,
+}
+
+/// What a connection is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Its pump ended; `None` after a panic.
+    PumpEnded(Option<End>),
+    /// The node goes away: it should connect elsewhere.
+    Drain,
+    #[cfg(test)]
+    PanicPump,
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer closed.
+    Left,
+    /// It was closed, with a reason it was told.
+    Refused,
+    /// It broke the protocol or a limit of it.
+    Protocol,
+    /// It was silent for too long.
+    TimedOut,
+    /// The socket failed.
+    Socket,
+    /// We closed.
+    Closed,
+}
+
+impl End {
+    fn label(self) -> &'static str {
+        match self {
+            End::Left => "left",
+            End::Refused => "refused",
+            End::Protocol => "protocol",
+            End::TimedOut => "timeout",
+            End::Socket => "socket",
+            End::Closed => "closed",
+        }
+    }
+}
+
+/// The actor.
+pub(crate) struct Connection;
+
+/// A connection's state.
+pub(crate) struct State {
+    context: Arc<Context>,
+    peer: Arc<Peer>,
+    protocol: &'static str,
+    since: Instant,
+    _pump: Pump,
+    _permit: Permit,
+    _counted: Held,
+}
+
+impl Actor for Connection {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let Arguments { context, node, accepted } = arguments;
+        let Accepted { socket, addr, protocol, tls, permit, refusal } = accepted;
+        let transport = Transport::new(socket, tls)?;
+        let peer = Arc::new(Peer::new(addr, transport));
+        let conversation =
+            Conversation::new(Arc::clone(&context), node, Arc::clone(&peer), refusal);
+        let span = info_span!("connection", peer = %addr, protocol);
+        let pump = Pump::reporting(conversation.run().instrument(span), move |end| {
+            drop(myself.cast(Message::PumpEnded(end)));
+        });
+        Ok(State {
+            _counted: context.metrics.connection(protocol),
+            context,
+            peer,
+            protocol,
+            since: Instant::now(),
+            _pump: pump,
+            _permit: permit,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::PumpEnded(Some(end)) => {
+                state.context.metrics.disconnected(state.protocol, end.label());
+                debug!(
+                    peer = %state.peer.addr,
+                    end = end.label(),
+                    seconds = state.since.elapsed().as_secs(),
+                    bytes_out = state.peer.sent(),
+                    "disconnected"
+                );
+                myself.stop(None);
+            }
+            Message::PumpEnded(None) => return Err("the conversation panicked".into()),
+            Message::Drain => {
+                state.peer.post(Command::Reconnect { why: "this node is shutting down".to_owned() });
+            }
+            #[cfg(test)]
+            Message::PanicPump => state.peer.post(Command::Panic),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // Others may hold the peer a moment longer; the socket closes now.
+        self.peer.transport.shutdown();
+    }
+}

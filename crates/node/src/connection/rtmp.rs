@@ -1,0 +1,321 @@
+//! The pump of an RTMP connection: moves bytes between the socket and the session, and answers what the peer asks.
+
+mod publishing;
+mod requests;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use ractor::ActorRef;
+use rtmp::command::Level;
+use rtmp::{Event, PublishRefusal, Session};
+use tokio::time::{Sleep, sleep_until, timeout};
+use tracing::{debug, info};
+
+use super::End;
+use crate::context::Context;
+use crate::node;
+use crate::peer::{Command, Peer, PlayEnd};
+use crate::stream::Leave;
+use crate::subscriber;
+
+/// What is read at once from a peer that says little, and at most from one that says much.
+const SMALL_READ: usize = 2 << 10;
+const LARGE_READ: usize = 256 << 10;
+/// Reads in a row before others run.
+const READS_PER_TURN: usize = 8;
+/// After our last words the peer has so long to take them.
+const LINGER: Duration = Duration::from_secs(1);
+/// A peer over a limit has so long to ask, and be told.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+
+/// One RTMP conversation.
+pub(super) struct Conversation {
+    context: Arc<Context>,
+    node: ActorRef<node::Message>,
+    peer: Arc<Peer>,
+    session: Box<Session>,
+    input: BytesMut,
+    read_size: usize,
+    publishes: Vec<Publishing>,
+    plays: Vec<Playing>,
+    /// It is over a limit, and is told so when it connects.
+    refusal: Option<String>,
+    /// Bytes known to have been sent, for the idle time-out.
+    sent: u64,
+    end: Option<End>,
+}
+
+/// A publish of this connection.
+struct Publishing {
+    stream_id: u32,
+    publisher: media::Publisher,
+    _leave: Leave,
+}
+
+/// A play of this connection.
+struct Playing {
+    stream_id: u32,
+    subscriber: ActorRef<subscriber::Message>,
+    wants: crate::gate::Wants,
+}
+
+impl Conversation {
+    pub(super) fn new(
+        context: Arc<Context>,
+        node: ActorRef<node::Message>,
+        peer: Arc<Peer>,
+            refusal: Option<String>,
+    ) -> Conversation {
+        let session = Box::new(Session::new(Arc::clone(&context.rtmp), Instant::now()));
+        Conversation {
+            context,
+            node,
+            peer,
+            session,
+            input: BytesMut::new(),
+            read_size: SMALL_READ,
+            publishes: Vec::new(),
+            plays: Vec::new(),
+            refusal,
+            sent: 0,
+            end: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> End {
+        let end = if self.refusal.is_some() {
+            let told = timeout(REFUSAL_TIME, self.converse()).await;
+            told.unwrap_or(Ok(End::Refused))
+        } else {
+            self.converse().await
+        };
+        self.session.handle_close();
+        match end {
+            Ok(end) => end,
+            Err(error) if is_gone(&error) => End::Left,
+            Err(error) => {
+                debug!(%error, "socket failed");
+                End::Socket
+            }
+        }
+    }
+
+    async fn converse(&mut self) -> io::Result<End> {
+        let mut alarm = std::pin::pin!(sleep_until(self.deadline().into()));
+        loop {
+            self.flush()?;
+            if self.session.is_closing() && !self.peer.has_rest() {
+                return Ok(self.linger().await);
+            }
+            self.set_alarm(alarm.as_mut());
+            tokio::select! {
+                ready = self.peer.transport.readable() => {
+                    ready?;
+                    if let Some(end) = self.read().await? {
+                        return Ok(end);
+                    }
+                }
+                ready = self.peer.transport.writable(), if self.peer.has_rest() => {
+                    ready?;
+                    self.peer.flush()?;
+                }
+                () = self.peer.woken() => {
+                    if self.obey().await {
+                        return Ok(End::Closed);
+                    }
+                }
+                () = alarm.as_mut() => self.time_passed(Instant::now()),
+            }
+        }
+    }
+
+    /// Reads what has arrived and does what it asks. The end, if it is one.
+    async fn read(&mut self) -> io::Result<Option<End>> {
+        for _ in 0..READS_PER_TURN {
+            let room = self.read_size;
+            let read = match self.peer.transport.try_read(&mut self.input, room) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            };
+            if read == 0 {
+                return Ok(Some(self.end.unwrap_or(End::Left)));
+            }
+            let now = Instant::now();
+            if let Err(error) = self.session.handle_input(now, &mut self.input) {
+                debug!(%error, "peer broke the protocol");
+                self.flush()?;
+                return Ok(Some(End::Protocol));
+            }
+            self.act().await?;
+            if read < room {
+                self.read_size = (self.read_size / 2).max(SMALL_READ).max(read.next_power_of_two().min(LARGE_READ));
+                break;
+            }
+            self.read_size = (self.read_size * 2).min(LARGE_READ);
+        }
+        if self.publishes.is_empty() {
+            self.read_size = self.read_size.min(4 * SMALL_READ);
+            if self.input.is_empty() {
+                // Idle peers are many, and hold no buffer.
+                self.input = BytesMut::new();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Acts on all the session has to say.
+    async fn act(&mut self) -> io::Result<()> {
+        let now = self.context.clock.now();
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Tag { stream_id, tag } => self.media(stream_id, tag, now),
+                other => self.asked(other).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the session's words to the socket.
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(first) = self.session.poll_output() {
+            let more = std::iter::from_fn(|| self.session.poll_output());
+            self.peer.send(std::iter::once(first).chain(more))?;
+        }
+        Ok(())
+    }
+
+    /// Does what others in the node ask. True when it is to close at once.
+    async fn obey(&mut self) -> bool {
+        for command in self.peer.take_posted() {
+            match command {
+                Command::EndPlay { stream_id, end } => self.play_ended(stream_id, end),
+                Command::EndPublish { stream_id, why } => {
+                    info!(why, "publish ended");
+                    self.publishes.retain(|publishing| publishing.stream_id != stream_id);
+                    self.session.end_publish(stream_id, PublishRefusal::BadName.code(), &why);
+                    self.end = Some(End::Closed);
+                }
+                Command::Reconnect { why } => self.asked_to_leave(&why),
+                Command::Close => return true,
+                #[cfg(test)]
+                Command::Panic => panic!("asked to"),
+            }
+        }
+        false
+    }
+
+    fn play_ended(&mut self, stream_id: u32, end: PlayEnd) {
+        self.plays.retain(|playing| playing.stream_id != stream_id);
+        match end {
+            PlayEnd::StreamEnded => self.session.end_play(stream_id),
+            PlayEnd::NeverCame => {
+                let why = "nobody published this stream in the time a play may wait";
+                let code = "NetStream.Play.StreamNotFound";
+                self.session.notify(stream_id, Level::Error, code, why);
+                self.session.end_play(stream_id);
+                // As for any absent stream, the connection stays.
+                return;
+            }
+            PlayEnd::TooSlow => {
+                info!("player is too slow");
+                let why = "your connection is too slow for this stream; try a lower quality";
+                self.session.notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
+                self.session.end_play(stream_id);
+            }
+            PlayEnd::Fault => {
+                let why = "the stream failed on the server; play it again";
+                self.session.notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
+                self.session.end_play(stream_id);
+            }
+        }
+        if self.plays.is_empty() && self.publishes.is_empty() {
+            self.end = Some(End::Closed);
+            self.session.close();
+        }
+    }
+
+    /// The node goes away: who can move is asked to, all others are told the end.
+    fn asked_to_leave(&mut self, why: &str) {
+        self.session.request_reconnect(None, why);
+        for playing in std::mem::take(&mut self.plays) {
+            drop(playing.subscriber.cast(subscriber::Message::Leave));
+            self.session.end_play(playing.stream_id);
+        }
+        for publishing in std::mem::take(&mut self.publishes) {
+            self.session.end_publish(publishing.stream_id, PublishRefusal::BadName.code(), why);
+        }
+        self.end = Some(End::Closed);
+        self.session.close();
+    }
+
+    fn time_passed(&mut self, now: Instant) {
+        let sent = self.peer.sent();
+        let moved = usize::try_from(sent - self.sent).unwrap_or(usize::MAX);
+        self.sent = sent;
+        self.session.note_sent(now, moved);
+        self.session.handle_timeout(now);
+        while let Some(event) = self.session.poll_event() {
+            if let Event::TimedOut(what) = event {
+                info!(%what, "closed");
+                self.end = Some(End::TimedOut);
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        // Nothing is due for good only while closing, which has its own limit.
+        self.session.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    /// Moves the alarm only when it would ring too late: most of the time it rings early, and looks again.
+    fn set_alarm(&self, mut alarm: Pin<&mut Sleep>) {
+        let deadline = self.deadline().into();
+        if deadline < alarm.deadline() || alarm.is_elapsed() {
+            alarm.as_mut().reset(deadline);
+        }
+    }
+
+    /// Ends our half and waits for the peer to end its own, so that our last words are not lost to a reset.
+    async fn linger(&mut self) -> End {
+        self.peer.transport.shutdown_write();
+        let drain = async {
+            loop {
+                self.peer.transport.readable().await?;
+                self.input.clear();
+                match self.peer.transport.try_read(&mut self.input, SMALL_READ) {
+                    Ok(0) => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        // Whether it ended well or not, it ended.
+        drop(timeout(LINGER, drain).await);
+        self.end.unwrap_or(End::Refused)
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        for playing in &self.plays {
+            drop(playing.subscriber.cast(subscriber::Message::Leave));
+        }
+    }
+}
+
+/// The peer is gone, which is how most connections end.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::UnexpectedEof
+    )
+}

@@ -1,0 +1,246 @@
+//! What an RTMP peer asks for, and what it is answered.
+
+use std::io;
+use std::time::Duration;
+
+use media::StreamKey;
+use ractor::rpc::CallResult;
+use ractor::{Message, RpcReplyPort};
+use rtmp::{Event, PlayRefusal, PublishRefusal, stream_path};
+use tracing::{debug, info, warn};
+
+use super::{Conversation, Playing, Publishing};
+use crate::auth::Action;
+use crate::connection::End;
+use crate::gate::Wants;
+use crate::node;
+use crate::stream::{PublishRequest, Published, Refusal, SubscribeRequest};
+use crate::subscriber;
+
+/// An answer within the node takes microseconds, unless a publisher waits for another's silence.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// Apps that are routes of the HTTP side, and would make a stream unreachable there.
+const RESERVED_APPS: [&str; 12] = [
+    "api", "hls", "health", "ready", "metrics", "login", "logout", "watch", "vod", "debug", "assets",
+    "stats",
+];
+
+impl Conversation {
+    pub(super) async fn asked(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Connect(connect) => self.connect(&connect),
+            Event::FcPublish(early) => {
+                if let Err((refusal, why)) = self.may_publish(&early.app, &early.name, &early.params) {
+                    self.session.reject_fc_publish(refusal, &why);
+                    self.end = Some(End::Refused);
+                }
+            }
+            Event::Publish(publish) => self.publish(&publish).await,
+            Event::Play(play) => self.play(&play).await?,
+            Event::PublishEnded { stream_id } => {
+                self.publishes.retain(|publishing| publishing.stream_id != stream_id);
+            }
+            Event::PlayEnded { stream_id } => self.end_play(stream_id).await,
+            Event::Pause { stream_id, paused, .. } => self.pause(stream_id, paused).await?,
+            Event::ReceiveAudio { stream_id, on } => {
+                self.want(stream_id, |wants| wants.audio = on).await;
+            }
+            Event::ReceiveVideo { stream_id, on } => {
+                self.want(stream_id, |wants| wants.video = on).await;
+            }
+            Event::TimedOut(what) => {
+                info!(%what, "closed");
+                self.end = Some(End::TimedOut);
+            }
+            other => debug!(event = ?other, "noted"),
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, connect: &rtmp::Connect) {
+        let config = &self.context.config;
+        let refusal = if let Some(why) = &self.refusal {
+            Some(why.clone())
+        } else if RESERVED_APPS.contains(&connect.app.as_str()) {
+            Some(format!("the app {:?} is reserved; use another, such as live", connect.app))
+        } else if !config.rtmp.apps.is_empty() && !config.rtmp.apps.contains(&connect.app) {
+            Some(format!(
+                "this node has no app {:?}; the server field of the encoder must end with one of: {}",
+                connect.app,
+                config.rtmp.apps.join(", ")
+            ))
+        } else {
+            None
+        };
+        match refusal {
+            None => {
+                debug!(app = connect.app, encoder = connect.flash_ver, "connected");
+                self.session.accept_connect();
+            }
+            Some(why) => {
+                info!(why, "connect rejected");
+                self.end = Some(End::Refused);
+                self.session.reject_connect(&why);
+            }
+        }
+    }
+
+    fn may_publish(
+        &self,
+        app: &str,
+        name: &str,
+        params: &rtmp::Params,
+    ) -> Result<(StreamKey, Option<crate::auth::Identity>), (PublishRefusal, String)> {
+        let key = StreamKey::parse(&stream_path(app, name))
+            .map_err(|error| (PublishRefusal::BadName, error.to_string()))?;
+        match self.context.auth.check(Action::Publish, &key, params.get("token")) {
+            Ok(identity) => {
+                self.context.metrics.auth("publish", "allowed");
+                Ok((key, identity))
+            }
+            Err(denied) => {
+                self.context.metrics.auth("publish", "denied");
+                Err((PublishRefusal::Unauthorized, denied.to_string()))
+            }
+        }
+    }
+
+    async fn publish(&mut self, publish: &rtmp::Publish) {
+        let stream_id = publish.stream_id;
+        let (key, identity) = match self.may_publish(&publish.app, &publish.name, &publish.params) {
+            Ok(allowed) => allowed,
+            Err((refusal, why)) => return self.refuse_publish(stream_id, refusal, &why),
+        };
+        let request = PublishRequest {
+            peer: std::sync::Arc::clone(&self.peer),
+            message_stream: stream_id,
+            identity,
+        };
+        let patience = self.context.config.publish.silence + ANSWER_TIME;
+        let ask = |reply| node::Message::Publish(key.clone(), request, reply);
+        match ask_node(&self.node, ask, patience).await {
+            Some(Ok(Published { publisher, leave })) => {
+                self.publishes.push(Publishing { stream_id, publisher, _leave: leave });
+                self.session.accept_publish(stream_id);
+            }
+            Some(Err(refusal)) => {
+                self.refuse_publish(stream_id, PublishRefusal::BadName, &refusal.to_string());
+            }
+            None => {
+                warn!(%key, "publish not answered within the node");
+                let why = "the server could not answer in time; try again";
+                self.refuse_publish(stream_id, PublishRefusal::BadName, why);
+            }
+        }
+    }
+
+    fn refuse_publish(&mut self, stream_id: u32, refusal: PublishRefusal, why: &str) {
+        info!(why, "publish refused");
+        self.end = Some(End::Refused);
+        self.session.reject_publish(stream_id, refusal, why);
+    }
+
+    async fn play(&mut self, play: &rtmp::Play) -> io::Result<()> {
+        let stream_id = play.stream_id;
+        let key = match StreamKey::parse(&stream_path(&play.app, &play.name)) {
+            Ok(key) => key,
+            Err(error) => {
+                self.refuse_play(stream_id, PlayRefusal::StreamNotFound, &error.to_string());
+                return Ok(());
+            }
+        };
+        if let Err(denied) = self.context.auth.check(Action::Play, &key, play.params.get("token")) {
+            self.context.metrics.auth("play", "denied");
+            self.refuse_play(stream_id, PlayRefusal::Unauthorized, &denied.to_string());
+            return Ok(());
+        }
+        self.context.metrics.auth("play", "allowed");
+        let request = SubscribeRequest {
+            peer: std::sync::Arc::clone(&self.peer),
+            message_stream: stream_id,
+        };
+        let ask = |reply| node::Message::Subscribe(key.clone(), request, reply);
+        match ask_node(&self.node, ask, ANSWER_TIME).await {
+            Some(Ok(subscriber)) => {
+                self.session.accept_play(stream_id);
+                // Its statuses go out before the first media does.
+                self.flush()?;
+                drop(subscriber.cast(subscriber::Message::Start));
+                debug!(%key, "plays");
+                let wants = Wants { audio: true, video: true };
+                self.plays.push(Playing { stream_id, subscriber, wants });
+            }
+            Some(Err(refusal)) => {
+                let code = match refusal {
+                    Refusal::NotFound(_) => PlayRefusal::StreamNotFound,
+                    _ => PlayRefusal::Failed,
+                };
+                self.refuse_play(stream_id, code, &refusal.to_string());
+            }
+            None => {
+                warn!(%key, "play not answered within the node");
+                let why = "the server could not answer in time; try again";
+                self.refuse_play(stream_id, PlayRefusal::Failed, why);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_play(&mut self, stream_id: u32, refusal: PlayRefusal, why: &str) {
+        debug!(why, "play refused");
+        // A player may ask again for a stream that is not there yet.
+        let close = refusal != PlayRefusal::StreamNotFound;
+        if close {
+            self.end = Some(End::Refused);
+        }
+        self.session.reject_play(stream_id, refusal, why, close);
+    }
+
+    async fn end_play(&mut self, stream_id: u32) {
+        let Some(index) = self.plays.iter().position(|playing| playing.stream_id == stream_id) else {
+            return;
+        };
+        let playing = self.plays.swap_remove(index);
+        // No media may follow the answer, and another play may start on the same message stream.
+        let hold = |reply| subscriber::Message::Pause(true, reply);
+        drop(playing.subscriber.call(hold, Some(ANSWER_TIME)).await);
+        drop(playing.subscriber.cast(subscriber::Message::Leave));
+    }
+
+    async fn pause(&mut self, stream_id: u32, paused: bool) -> io::Result<()> {
+        if !paused {
+            // The notice comes before the media that follows it.
+            self.flush()?;
+        }
+        if let Some(playing) = self.plays.iter().find(|playing| playing.stream_id == stream_id) {
+            let ask = |reply| subscriber::Message::Pause(paused, reply);
+            drop(playing.subscriber.call(ask, Some(ANSWER_TIME)).await);
+        }
+        Ok(())
+    }
+
+    async fn want(&mut self, stream_id: u32, change: impl FnOnce(&mut Wants)) {
+        if let Some(playing) = self.plays.iter_mut().find(|playing| playing.stream_id == stream_id) {
+            change(&mut playing.wants);
+            let wants = playing.wants;
+            let ask = |reply| subscriber::Message::Want(wants, reply);
+            drop(playing.subscriber.call(ask, Some(ANSWER_TIME)).await);
+        }
+    }
+}
+
+/// Asks the node's actor; `None` when it does not answer.
+async fn ask_node<T: Send + 'static>(
+    node: &ractor::ActorRef<node::Message>,
+    ask: impl FnOnce(RpcReplyPort<T>) -> node::Message,
+    patience: Duration,
+) -> Option<T>
+where
+    node::Message: Message,
+{
+    match node.call(ask, Some(patience)).await {
+        Ok(CallResult::Success(answer)) => Some(answer),
+        Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
+    }
+}

@@ -1,0 +1,308 @@
+//! The players of a stream that are up to date, written in groups.
+//!
+//! One task writes for many players: a wake-up, a look at the clock and a gathering of tags are
+//! paid once per write and group, and a player costs a system call. A player whose socket takes no
+//! more leaves its group, is served by its own pump, and comes back once it has caught up. Its actor keeps control all the while.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use media::{Cursor, ReadError, Ring, Start};
+use ractor::ActorRef;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::burst::{Burst, rtmp_wire};
+use crate::context::Context;
+use crate::pump::Pump;
+use crate::peer::{Peer, Service};
+use crate::seat::Seat;
+use crate::subscriber;
+
+/// A further group is opened when the smallest has this many players and there are processors for it.
+const GROUP_SIZE: usize = 512;
+/// After so many writes a group lets others run: a joining player must not wait for thousands.
+const WRITES_PER_TURN: usize = 64;
+/// So many players' memory is fetched at a time, ahead of their writes.
+const TOUCHED: usize = 16;
+/// From this many players on, joining the slices costs less than the kernel's work on them.
+const FLATTEN_FROM: usize = 4;
+/// Audio waits at most this long for the video frame that is due.
+const RIDE: Duration = Duration::from_millis(40);
+/// A group keeps a buffer of this size between bursts.
+const KEEP_BUFFER: usize = 256 << 10;
+
+/// The groups of one stream.
+pub(crate) struct Fanout {
+    ring: Ring,
+    context: Arc<Context>,
+    groups: Mutex<Vec<Group>>,
+}
+
+struct Group {
+    inbox: Arc<Inbox>,
+    _task: Pump,
+}
+
+/// Who wants to join a group. Bounded by the players there are.
+#[derive(Default)]
+struct Inbox {
+    joining: Mutex<Vec<Member>>,
+    size: AtomicUsize,
+    wake: Notify,
+}
+
+/// A player in a group. Given back to its actor when the group lets go of it, whatever the reason.
+struct Member {
+    peer: Arc<Peer>,
+    membership: u32,
+    subscriber: ActorRef<subscriber::Message>,
+}
+
+impl Member {
+    fn next(&self) -> Option<u64> {
+        self.peer.lock().place.next
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let left = self.peer.lock().place.leave_group(self.membership);
+        if left {
+            // Its actor may be gone already; then nobody needs to know.
+            drop(self.subscriber.cast(subscriber::Message::FellBehind));
+        }
+    }
+}
+
+impl Fanout {
+    pub(crate) fn new(ring: Ring, context: Arc<Context>) -> Fanout {
+        Fanout { ring, context, groups: Mutex::default() }
+    }
+
+    /// Has a group serve the player from tag `next` on.
+    pub(crate) fn join(&self, seat: &Seat, next: u64, subscriber: ActorRef<subscriber::Message>) {
+        let membership = seat.enter_group(next);
+        let inbox = self.smallest_group();
+        inbox.size.fetch_add(1, Ordering::Relaxed);
+        inbox
+            .joining
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Member { peer: Arc::clone(&seat.peer), membership, subscriber });
+        inbox.wake.notify_one();
+    }
+
+    /// Lets the groups drop players that left.
+    pub(crate) fn someone_left(&self) {
+        for group in self.groups.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            group.inbox.wake.notify_one();
+        }
+    }
+
+    fn smallest_group(&self) -> Arc<Inbox> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.retain(|group| !group._task.is_finished());
+        let smallest = groups.iter().min_by_key(|group| group.inbox.size.load(Ordering::Relaxed));
+        if let Some(group) = smallest {
+            let full = group.inbox.size.load(Ordering::Relaxed) >= GROUP_SIZE;
+            if !full || groups.len() >= self.context.workers {
+                return Arc::clone(&group.inbox);
+            }
+        }
+        let inbox = Arc::new(Inbox::default());
+        let server = Server {
+            inbox: Arc::clone(&inbox),
+            ring: self.ring.clone(),
+            context: Arc::clone(&self.context),
+            members: Vec::new(),
+            burst: Burst::default(),
+            last_write: Instant::now(),
+            oldest: 0,
+            video: VideoPace::default(),
+        };
+        groups.push(Group { inbox: Arc::clone(&inbox), _task: Pump::spawn(server.run()) });
+        inbox
+    }
+}
+
+/// The task of one group.
+struct Server {
+    inbox: Arc<Inbox>,
+    ring: Ring,
+    context: Arc<Context>,
+    members: Vec<Member>,
+    burst: Burst,
+    last_write: Instant,
+    /// When the oldest tag of the burst came in.
+    oldest: i64,
+    video: VideoPace,
+}
+
+impl Server {
+    async fn run(mut self) {
+        loop {
+            self.welcome();
+            let Some(first) = self.members.iter().filter_map(Member::next).min() else {
+                self.inbox.wake.notified().await;
+                continue;
+            };
+            let (mut cursor, _) = self.ring.cursor(Start::At(first));
+            while !self.members.is_empty() {
+                self.burst.restart(cursor.position());
+                tokio::select! {
+                    () = cursor.ready() => {
+                        let whole = self.gather(&mut cursor).await;
+                        self.write().await;
+                        if !whole {
+                            // Ended or overrun: each player's own pump finds out which, and says so.
+                            self.let_go();
+                        }
+                    }
+                    () = self.inbox.wake.notified() => {
+                        let position = cursor.position();
+                        self.welcome();
+                        if self.members.iter().any(|member| member.next() < Some(position)) {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in who joins, and drops who left.
+    fn welcome(&mut self) {
+        self.members.retain(|member| member.peer.lock().place.is_member(member.membership));
+        let joining = std::mem::take(
+            &mut *self.inbox.joining.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        self.members.extend(joining);
+        self.inbox.size.store(self.members.len(), Ordering::Relaxed);
+    }
+
+    fn let_go(&mut self) {
+        self.members.clear();
+        self.inbox.size.store(0, Ordering::Relaxed);
+    }
+
+    /// Collects tags until it is time to write. False when there will be no more from this cursor.
+    async fn gather(&mut self, cursor: &mut Cursor) -> bool {
+        loop {
+            let mut frame = false;
+            loop {
+                match cursor.read() {
+                    Ok(batch) => {
+                        if batch.is_empty() {
+                            break;
+                        }
+                        for tag in batch.iter() {
+                            if self.burst.is_empty() {
+                                self.oldest = tag.ingest;
+                            }
+                            frame |= !tag.tag.is_audio();
+                            self.video.note(tag);
+                            self.burst.push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
+                        }
+                    }
+                    Err(ReadError::Lagged { .. } | ReadError::Ended(_)) => return false,
+                }
+                if self.burst.is_full() {
+                    return true;
+                }
+            }
+            if self.burst.is_empty() {
+                return true;
+            }
+            let now = Instant::now();
+            let due = self.last_write + self.context.pace.gather();
+            if now < due {
+                tokio::time::sleep_until(due).await;
+                continue;
+            }
+            if frame || !self.context.pace.audio_rides() {
+                return true;
+            }
+            let waited = self.context.clock.since(self.oldest);
+            let Some(left) = RIDE.checked_sub(waited) else { return true };
+            if !self.video.is_due_within(left, self.context.clock.now()) {
+                return true;
+            }
+            tokio::select! {
+                () = cursor.ready() => {}
+                () = tokio::time::sleep_until(now + left) => return true,
+            }
+        }
+    }
+
+    async fn write(&mut self) {
+        if self.burst.is_empty() {
+            return;
+        }
+        self.last_write = Instant::now();
+        if self.members.len() >= FLATTEN_FROM {
+            self.burst.flatten();
+        }
+        let mut index = 0;
+        let mut turn = 0;
+        let mut bytes = 0;
+        let mut served = 0;
+        while let Some(member) = self.members.get(index) {
+            if turn % TOUCHED == 0 {
+                let ahead = self.members.iter().skip(index).take(TOUCHED);
+                std::hint::black_box(ahead.filter(|member| member.peer.touch()).count());
+            }
+            match member.peer.serve(member.membership, &self.burst) {
+                Service::UpToDate(written) => {
+                    bytes += written;
+                    served += 1;
+                    index += 1;
+                }
+                Service::Behind | Service::Left => drop(self.members.swap_remove(index)),
+                Service::Failed(error) => {
+                    let member = self.members.swap_remove(index);
+                    drop(member.subscriber.cast(subscriber::Message::SocketFailed(error)));
+                }
+            }
+            turn += 1;
+            if turn == WRITES_PER_TURN {
+                self.context.metrics.delivered(bytes, served, self.context.clock.since(self.oldest));
+                (turn, bytes, served) = (0, 0, 0);
+                tokio::task::yield_now().await;
+            }
+        }
+        self.context.metrics.delivered(bytes, served, self.context.clock.since(self.oldest));
+        self.inbox.size.store(self.members.len(), Ordering::Relaxed);
+        self.burst.shrink(KEEP_BUFFER);
+    }
+}
+
+/// When video frames come, so that audio can tell whether to wait for one.
+#[derive(Default)]
+struct VideoPace {
+    last: Option<i64>,
+    interval: i64,
+}
+
+impl VideoPace {
+    fn note(&mut self, tag: &media::MarkedTag) {
+        if !tag.tag.is_video() || tag.tag.is_configuration() {
+            return;
+        }
+        if let Some(last) = self.last {
+            let interval = (tag.ingest - last).clamp(0, 1_000_000_000);
+            self.interval += (interval - self.interval) / 8;
+        }
+        self.last = Some(tag.ingest);
+    }
+
+    /// Frames are due at their interval; one that is a little late is still waited for.
+    fn is_due_within(&self, wait: Duration, now: i64) -> bool {
+        let wait = i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
+        self.last.is_some_and(|last| {
+            let due = last + self.interval;
+            due <= now.saturating_add(wait) && now - due < 2 * self.interval
+        })
+    }
+}

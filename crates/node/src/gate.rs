@@ -1,0 +1,90 @@
+//! Which tags a player gets: what it asked for, and what it can still take.
+//!
+//! A player that lags loses video up to a keyframe that is not late, so that its decoder never sees
+//! half a group of pictures. Audio goes on. One that can't even take that is told goodbye.
+
+use std::time::Duration;
+
+use media::MarkedTag;
+
+use crate::config::EgressConfig;
+
+/// What a player wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) audio: bool,
+    pub(crate) video: bool,
+}
+
+/// The state of one player's choice.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    pub(crate) wants: Wants,
+    /// Nothing goes out before a keypoint: after a pause, or where there was no GOP to join.
+    pub(crate) hold: bool,
+    /// Video is left out up to the next keyframe that is not late.
+    pub(crate) skip_video: bool,
+    /// Tags before this one were there when it joined: they are no lag.
+    pub(crate) joined_at: u64,
+    max_lag: i64,
+    drop_after: i64,
+}
+
+/// What becomes of one tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Send,
+    LeaveOut,
+    TooSlow,
+}
+
+impl Gate {
+    pub(crate) fn new(wants: Wants, egress: &EgressConfig) -> Gate {
+        let ns = |limit: Duration| i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX);
+        Gate {
+            wants,
+            hold: false,
+            skip_video: false,
+            joined_at: 0,
+            max_lag: ns(egress.max_lag),
+            drop_after: ns(egress.drop_after),
+        }
+    }
+
+    /// Whether the player gets everything as it comes.
+    pub(crate) fn is_open(&self) -> bool {
+        self.wants.audio && self.wants.video && !self.hold && !self.skip_video
+    }
+
+    /// Judges a tag that is about to be written at `now` (nanoseconds, as the tags' ingest).
+    pub(crate) fn judge(&mut self, tag: &MarkedTag, now: i64) -> Verdict {
+        if !tag.tag.is_frame() {
+            // Configuration, metadata: without them nothing that follows can be decoded.
+            return Verdict::Send;
+        }
+        if self.hold {
+            if !tag.keypoint {
+                return Verdict::LeaveOut;
+            }
+            self.hold = false;
+            self.skip_video = false;
+        }
+        let lag = if tag.seq < self.joined_at { 0 } else { now.saturating_sub(tag.ingest) };
+        if lag > self.drop_after {
+            return Verdict::TooSlow;
+        }
+        if tag.tag.is_audio() {
+            return if self.wants.audio { Verdict::Send } else { Verdict::LeaveOut };
+        }
+        if !self.wants.video {
+            self.skip_video = true;
+            return Verdict::LeaveOut;
+        }
+        if lag > self.max_lag {
+            self.skip_video = true;
+        } else if tag.tag.is_keyframe() {
+            self.skip_video = false;
+        }
+        if self.skip_video { Verdict::LeaveOut } else { Verdict::Send }
+    }
+}

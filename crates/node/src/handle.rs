@@ -1,0 +1,198 @@
+//! A running node, as the program that hosts it sees it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ractor::rpc::CallResult;
+use ractor::{Actor, ActorRef, RpcReplyPort};
+
+use crate::admission::Admission;
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::context::{Clock, Context};
+use crate::listener::Endpoint;
+use crate::metrics::Metrics;
+use crate::node;
+use crate::pace::Pace;
+
+/// Answers within a node take microseconds.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// How often the last connections are counted while draining.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address can't be listened on.
+    #[error("{key}: {error}")]
+    Bind {
+        /// The configuration key.
+        key: &'static str,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// The certificate files can't be used.
+    #[error("tls.cert, tls.key: {0}")]
+    Tls(#[from] rtmp::tls::TlsError),
+    /// `rtmps.listen` is set without a certificate.
+    #[error("rtmps.listen needs tls.cert and tls.key")]
+    NoCertificate,
+    /// The actor system refused.
+    #[error("the node's actor did not start: {0}")]
+    Actor(#[from] ractor::SpawnErr),
+}
+
+/// What a node says about its health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// Streams there are, those included that wait for their publisher.
+    pub active_streams: u64,
+}
+
+/// A running node. Cloning gives another handle; the node runs until it is drained or the process ends.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    actor: ActorRef<node::Message>,
+    addresses: Vec<(&'static str, SocketAddr)>,
+    id: String,
+    draining: AtomicBool,
+    drain_timeout: Duration,
+}
+
+impl Node {
+    /// Binds the addresses and starts the actors.
+    pub async fn start(config: Config) -> Result<Node, StartError> {
+        let endpoints = bind(&config)?;
+        let addresses =
+            endpoints.iter().map(|endpoint| (endpoint.protocol, endpoint.address())).collect();
+        let id = config.node.id.clone().unwrap_or_else(generated_id);
+        let drain_timeout = config.node.drain_timeout;
+        let context = Arc::new(Context {
+            rtmp: Arc::new(config.session()),
+            clock: Clock::start(),
+            pace: Pace::new(config.egress.coalesce),
+            auth: Auth::new(&config.auth),
+            admission: Admission::new(
+                config.limits.connections,
+                config.limits.connections_per_address,
+            ),
+            metrics: Metrics::new(),
+            workers: tokio::runtime::Handle::current().metrics().num_workers(),
+            node_number: number_of(&id),
+            config,
+        });
+        let arguments = node::Arguments { context, endpoints };
+        let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
+        let draining = AtomicBool::new(false);
+        Ok(Node { inner: Arc::new(Inner { actor, addresses, id, draining, drain_timeout }) })
+    }
+
+    /// The addresses it listens on, by protocol.
+    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.inner.addresses
+    }
+
+    /// Its name in the cluster.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// How it does.
+    pub async fn health(&self) -> Health {
+        let active_streams = self.ask(node::Message::Streams).await.unwrap_or(0) as u64;
+        Health { active_streams }
+    }
+
+    /// Whether it can take work, by check.
+    pub async fn ready(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let listeners = match self.ask(node::Message::Streams).await {
+            Some(_) => Ok(()),
+            None => Err("the node's actor does not answer".to_owned()),
+        };
+        let drain = if self.inner.draining.load(Ordering::Relaxed) {
+            Err("the node is draining".to_owned())
+        } else {
+            Ok(())
+        };
+        vec![("listeners", listeners), ("drain", drain)]
+    }
+
+    /// Ends a stream and disconnects its publisher.
+    pub fn stop_stream(&self, key: media::StreamKey, why: &str) {
+        drop(self.inner.actor.cast(node::Message::StopStream(key, why.to_owned())));
+    }
+
+    /// How many peers are connected.
+    pub async fn connections(&self) -> usize {
+        self.ask(node::Message::Connections).await.unwrap_or(0)
+    }
+
+    /// Leaves politely: accepts nobody, tells everybody, and returns when all have gone or the time for it is over.
+    pub async fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+        if self.ask(node::Message::Drain).await.is_none() {
+            return;
+        }
+        let deadline = Instant::now() + self.inner.drain_timeout;
+        while self.connections().await > 0 && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
+        drop(self.inner.actor.stop_and_wait(None, Some(ANSWER_TIME)).await);
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(RpcReplyPort<T>) -> node::Message,
+    ) -> Option<T> {
+        match self.inner.actor.call(ask, Some(ANSWER_TIME)).await {
+            Ok(CallResult::Success(answer)) => Some(answer),
+            Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
+        }
+    }
+}
+
+fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
+    let mut endpoints = Vec::new();
+    if let Some(listen) = &config.rtmp.listen {
+        let endpoint = Endpoint::bind("rtmp", listen, None)
+            .map_err(|error| StartError::Bind { key: "rtmp.listen", error })?;
+        endpoints.push(endpoint);
+    }
+    if let Some(listen) = &config.rtmps.listen {
+        let (Some(certificate), Some(key)) = (&config.tls.cert, &config.tls.key) else {
+            return Err(StartError::NoCertificate);
+        };
+        let certificates = Arc::new(rtmp::tls::ReloadingAcceptor::new(certificate, key)?);
+        let endpoint = Endpoint::bind("rtmps", listen, Some(certificates))
+            .map_err(|error| StartError::Bind { key: "rtmps.listen", error })?;
+        endpoints.push(endpoint);
+    }
+    Ok(endpoints)
+}
+
+/// A name for a node that was given none and has nowhere to keep one.
+fn generated_id() -> String {
+    let mut bytes = [0; 4];
+    // Without randomness the process number still tells two nodes of one machine apart.
+    if rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).is_err() {
+        bytes = std::process::id().to_be_bytes();
+    }
+    format!("weir-{:08x}", u32::from_be_bytes(bytes))
+}
+
+/// A number for a node's name, the same everywhere (FNV-1a).
+fn number_of(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,37 @@
+//! The actors of a node and their supervision; the one place where crates meet.
+//!
+//! ```text
+//! Node                             node.rs
+//! ├── Listener, one per endpoint   listener.rs     restarted with back-off, and a budget that gives up
+//! ├── Connection, one per peer     connection.rs   never restarted: the peer comes back
+//! └── Stream, one per key          stream.rs       never restarted: its publisher or next player comes back
+//!     └── Subscriber, one per player   subscriber.rs
+//! ```
+//!
+//! Mailboxes carry control, the ring of a stream carries media. A connection's pump puts an
+//! encoder's tags into the ring (`connection/rtmp/publishing.rs`); players are written by groups
+//! ([`fanout`]) and, while they join or lag, each by a pump of its own ([`catch_up`]).
+
+mod admission;
+mod auth;
+mod burst;
+mod catch_up;
+pub mod config;
+mod connection;
+mod context;
+mod fanout;
+mod gate;
+mod handle;
+mod listener;
+mod metrics;
+mod node;
+mod pace;
+mod peer;
+mod pump;
+mod seat;
+mod stream;
+mod subscriber;
+mod transport;
+
+pub use config::Config;
+pub use handle::{Health, Node, StartError};

@@ -1,0 +1,144 @@
+//! One address that peers connect to.
+//!
+//! Started by the [`Node`](crate::node), and again when it fails. Its socket is bound before and
+//! outlives it, so that a restart loses no address.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, warn};
+
+use crate::admission::Admitted;
+use crate::config::Listen;
+use crate::connection::Accepted;
+use crate::context::Context;
+use crate::node;
+use crate::pump::Pump;
+
+/// A pause after a failed accept, most often for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where peers connect, and what they speak there.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) protocol: &'static str,
+    pub(crate) tls: Option<Arc<rtmp::tls::ReloadingAcceptor>>,
+    socket: Arc<TcpListener>,
+}
+
+impl Endpoint {
+    /// Binds the address.
+    pub(crate) fn bind(
+        protocol: &'static str,
+        listen: &Listen,
+        tls: Option<Arc<rtmp::tls::ReloadingAcceptor>>,
+    ) -> io::Result<Endpoint> {
+        let socket = Arc::new(TcpListener::from_std(listen.bind()?)?);
+        Ok(Endpoint { protocol, tls, socket })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+}
+
+/// What a listener is started with.
+pub(crate) struct Arguments {
+    pub(crate) context: Arc<Context>,
+    pub(crate) node: ActorRef<node::Message>,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// What a listener is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    PumpEnded,
+}
+
+/// The actor.
+pub(crate) struct Listener;
+
+/// A listener's state.
+pub(crate) struct State {
+    _pump: Pump,
+}
+
+impl Actor for Listener {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let pump = Pump::reporting(accept(arguments), move |_| {
+            drop(myself.cast(Message::PumpEnded));
+        });
+        Ok(State { _pump: pump })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Message>,
+        message: Message,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::PumpEnded => Err("the accept loop ended".into()),
+        }
+    }
+}
+
+async fn accept(arguments: Arguments) {
+    let Arguments { context, node, endpoint } = arguments;
+    loop {
+        let (socket, addr) = match endpoint.socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_peers_fault(&error) => continue,
+            Err(error) => {
+                warn!(%error, "no connection can be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let (permit, refusal) = match context.admission.admit(addr.ip()) {
+            Admitted::Yes(permit) => (permit, None),
+            Admitted::Refused(permit, why) => (permit, Some(why)),
+            Admitted::Closed => {
+                context.metrics.disconnected(endpoint.protocol, "limit");
+                continue;
+            }
+        };
+        if let Err(error) = prepare(&socket, &context) {
+            debug!(peer = %addr, %error, "socket options not set");
+        }
+        let tls = endpoint.tls.as_ref().map(|certificates| certificates.config(Instant::now()));
+        let accepted =
+            Accepted { socket, addr, protocol: endpoint.protocol, tls, permit, refusal };
+        if node.cast(node::Message::Accepted(accepted)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The peer gave up before it was accepted.
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// We gather writes ourselves, so none shall wait in the kernel. And a slow reader shall show as lag
+/// in our ring, which has a policy, not as megabytes in the kernel.
+fn prepare(socket: &TcpStream, context: &Context) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keep = u32::try_from(context.config.egress.kernel_buffer).unwrap_or(u32::MAX);
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(keep)
+}

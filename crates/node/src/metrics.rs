@@ -1,0 +1,157 @@
+//! What a node counts. Handles are kept: a look-up by name costs ten times the count itself.
+
+use std::time::Duration;
+
+use media::DropReason;
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// The handles of one node.
+pub(crate) struct Metrics {
+    egress: Counter,
+    delivery: Histogram,
+    join: Histogram,
+    skipped_video: Counter,
+    not_wanted: Counter,
+    overrun: Counter,
+    subscribers: Gauge,
+    ingress: Counter,
+    tags: [Counter; 3],
+}
+
+/// Counts one up on a gauge, until dropped.
+pub(crate) struct Held(Gauge);
+
+impl Held {
+    pub(crate) fn new(gauge: Gauge) -> Held {
+        gauge.increment(1.0);
+        Held(gauge)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        describe();
+        let dropped = |reason: &'static str| counter!("weir_tags_dropped_total", "reason" => reason);
+        let tags = |kind: &'static str| counter!("weir_tags_total", "kind" => kind);
+        Metrics {
+            egress: counter!("weir_egress_bytes_total", "protocol" => "rtmp"),
+            delivery: histogram!("weir_delivery_seconds", "protocol" => "rtmp"),
+            join: histogram!("weir_join_seconds", "protocol" => "rtmp"),
+            skipped_video: dropped("slow_viewer"),
+            not_wanted: dropped("not_wanted"),
+            overrun: dropped("overrun"),
+            subscribers: gauge!("weir_subscribers", "protocol" => "rtmp"),
+            ingress: counter!("weir_ingress_bytes_total", "protocol" => "rtmp"),
+            tags: [tags("audio"), tags("video"), tags("data")],
+        }
+    }
+
+    /// A burst of tags, the oldest of that age, reached so many players.
+    pub(crate) fn delivered(&self, bytes: usize, players: usize, age: Duration) {
+        if players > 0 {
+            self.egress.increment(bytes as u64);
+            self.delivery.record_many(age.as_secs_f64(), players);
+        }
+    }
+
+    /// Bytes written to one player alone.
+    pub(crate) fn egress(&self, bytes: usize) {
+        self.egress.increment(bytes as u64);
+    }
+
+    pub(crate) fn joined(&self, after: Duration) {
+        self.join.record(after.as_secs_f64());
+    }
+
+    /// A tag was left out for a player, because it lags or because it did not want it.
+    pub(crate) fn left_out(&self, lags: bool) {
+        if lags { &self.skipped_video } else { &self.not_wanted }.increment(1);
+    }
+
+    /// A player was overtaken by the ring.
+    pub(crate) fn overrun(&self) {
+        self.overrun.increment(1);
+    }
+
+    pub(crate) fn ingress(&self, bytes: usize) {
+        self.ingress.increment(bytes as u64);
+    }
+
+    pub(crate) fn tag(&self, kind: flv::Kind) {
+        let [audio, video, data] = &self.tags;
+        match kind {
+            flv::Kind::Audio => audio,
+            flv::Kind::Video => video,
+            flv::Kind::Data => data,
+        }
+        .increment(1);
+    }
+
+    /// A publisher's tag could not be kept.
+    pub(crate) fn not_stored(&self, reason: DropReason) {
+        let reason = match reason {
+            DropReason::Unconfigured => "no_configuration",
+            DropReason::TooLarge | DropReason::TooManyTracks => "limit",
+            _ => "malformed",
+        };
+        counter!("weir_tags_dropped_total", "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn subscriber(&self) -> Held {
+        Held::new(self.subscribers.clone())
+    }
+
+    pub(crate) fn publisher(&self) -> Held {
+        Held::new(gauge!("weir_publishers", "protocol" => "rtmp"))
+    }
+
+    pub(crate) fn stream(&self, state: &'static str) -> Held {
+        Held::new(gauge!("weir_streams", "state" => state))
+    }
+
+    pub(crate) fn connection(&self, protocol: &'static str) -> Held {
+        counter!("weir_connections_total", "protocol" => protocol).increment(1);
+        Held::new(gauge!("weir_connections", "protocol" => protocol))
+    }
+
+    pub(crate) fn disconnected(&self, protocol: &'static str, reason: &'static str) {
+        counter!("weir_disconnects_total", "protocol" => protocol, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn auth(&self, action: &'static str, result: &'static str) {
+        counter!("weir_auth_total", "action" => action, "result" => result).increment(1);
+    }
+
+    pub(crate) fn draining(&self, draining: bool) {
+        gauge!("weir_draining").set(if draining { 1.0 } else { 0.0 });
+    }
+
+    /// The share of the processors that is free.
+    pub(crate) fn headroom(&self, free: f64) {
+        gauge!("weir_headroom_ratio").set(free);
+    }
+}
+
+fn describe() {
+    describe_gauge!("weir_connections", "Connections there are");
+    describe_counter!("weir_connections_total", "Connections accepted");
+    describe_counter!("weir_disconnects_total", "Connections ended, by reason");
+    describe_gauge!("weir_streams", "Streams by state");
+    describe_gauge!("weir_publishers", "Publishers there are");
+    describe_gauge!("weir_subscribers", "Players there are");
+    describe_counter!("weir_ingress_bytes_total", "Media bytes from publishers");
+    describe_counter!("weir_egress_bytes_total", "Media bytes to players");
+    describe_counter!("weir_tags_total", "Tags from publishers, by kind");
+    describe_counter!("weir_tags_dropped_total", "Tags that were left out, by reason");
+    describe_histogram!("weir_join_seconds", "From a play request to its first media");
+    describe_histogram!("weir_delivery_seconds", "From a tag's ingest to the players' sockets");
+    describe_counter!("weir_auth_total", "Decisions on publish and play, by result");
+    describe_gauge!("weir_draining", "1 while the node drains");
+    describe_gauge!("weir_headroom_ratio", "Share of the processors that is free");
+}

@@ -1,0 +1,209 @@
+//! A connected socket that is read and written without waiting, in the clear or through TLS.
+//!
+//! Writers share it: a group of players is written by one task, while each player's own task
+//! reads. So nothing here takes `&mut self`, and waiting is apart from moving bytes.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use rustix::net::{RecvFlags, SendFlags};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// A socket, perhaps with TLS on it.
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+}
+
+/// TLS over a socket. rustls owns no socket either, so the same non-blocking calls serve both.
+pub(crate) struct Tls {
+    socket: TcpStream,
+    state: Mutex<rustls::ServerConnection>,
+}
+
+impl Transport {
+    /// Of an accepted socket. With TLS, the handshake runs as bytes arrive.
+    pub(crate) fn new(
+        socket: TcpStream,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<Transport, rustls::Error> {
+        let Some(config) = tls else { return Ok(Transport::Plain(socket)) };
+        let state = Mutex::new(rustls::ServerConnection::new(config)?);
+        Ok(Transport::Tls(Box::new(Tls { socket, state })))
+    }
+
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(tls) => &tls.socket,
+        }
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.socket().readable().await
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.socket().writable().await
+    }
+
+    /// Appends what has arrived to `input`, at most `room` bytes; 0 means the peer ended its half.
+    pub(crate) fn try_read(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
+        let filled = input.len();
+        input.resize(filled + room, 0);
+        let spare = input.get_mut(filled..).unwrap_or_default();
+        let read = match self {
+            Transport::Plain(socket) => try_read_plain(socket, spare),
+            Transport::Tls(tls) => tls.try_read(spare),
+        };
+        input.truncate(filled + read.as_ref().copied().unwrap_or(0));
+        read
+    }
+
+    /// Writes what the socket takes of `bytes`.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(socket) => {
+                // Past tokio's record of readiness, which is one more cold cache line for each player.
+                // When the socket is full, tokio is asked after all, so that it notices.
+                match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                    Err(rustix::io::Errno::AGAIN) => socket.try_write(bytes),
+                    sent => Ok(sent?),
+                }
+            }
+            Transport::Tls(tls) => tls.try_write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Writes what the socket takes of `slices`.
+    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(socket) => socket.try_write_vectored(slices),
+            Transport::Tls(tls) => tls.try_write(slices),
+        }
+    }
+
+    /// Moves on what TLS still holds; false while the socket takes no more of it.
+    pub(crate) fn try_flush(&self) -> io::Result<bool> {
+        match self {
+            Transport::Plain(_) => Ok(true),
+            Transport::Tls(tls) => tls.try_flush(),
+        }
+    }
+
+    /// Ends both directions, so that whoever waits on the socket wakes up.
+    pub(crate) fn shutdown(&self) {
+        if let Transport::Tls(tls) = self {
+            tls.lock().send_close_notify();
+            drop(tls.try_flush());
+        }
+        // An error here means that the peer was faster.
+        drop(socket2::SockRef::from(self.socket()).shutdown(Shutdown::Both));
+    }
+
+    /// Ends our direction only: what has been written still arrives, and the peer learns that no more will.
+    pub(crate) fn shutdown_write(&self) {
+        if let Transport::Tls(tls) = self {
+            tls.lock().send_close_notify();
+            drop(tls.try_flush());
+        }
+        drop(socket2::SockRef::from(self.socket()).shutdown(Shutdown::Write));
+    }
+}
+
+impl Tls {
+    fn lock(&self) -> std::sync::MutexGuard<'_, rustls::ServerConnection> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_read(&self, spare: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.lock();
+        loop {
+            match state.reader().read(spare) {
+                Ok(read) => return Ok(read),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A peer that closes without saying so in TLS has closed all the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+                Err(error) => return Err(error),
+            }
+            let read = self.socket.try_io(Interest::READABLE, || {
+                state.read_tls(&mut Raw(&self.socket))
+            })?;
+            if read == 0 {
+                return Ok(0);
+            }
+            let processed = state.process_new_packets();
+            // Handshake answers and alerts leave at once; what the socket does not take, `try_flush` moves on.
+            drop(self.write_tls(&mut state));
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.lock();
+        if !self.write_tls(&mut state)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let taken = state.writer().write_vectored(slices)?;
+        self.write_tls(&mut state)?;
+        if taken == 0 && slices.iter().any(|slice| !slice.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(taken)
+    }
+
+    fn try_flush(&self) -> io::Result<bool> {
+        self.write_tls(&mut self.lock())
+    }
+
+    fn write_tls(&self, state: &mut rustls::ServerConnection) -> io::Result<bool> {
+        while state.wants_write() {
+            let written = self.socket.try_io(Interest::WRITABLE, || {
+                state.write_tls(&mut Raw(&self.socket))
+            });
+            match written {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Reads once, and tells tokio when that emptied the socket: the next read waits, instead of asking
+/// the system in vain first.
+fn try_read_plain(socket: &TcpStream, spare: &mut [u8]) -> io::Result<usize> {
+    let mut short = None;
+    let read = socket.try_io(Interest::READABLE, || {
+        let (read, _) = rustix::net::recv(socket, &mut *spare, RecvFlags::DONTWAIT)?;
+        if read == 0 || read == spare.len() {
+            return Ok(read);
+        }
+        short = Some(read);
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    short.map_or(read, Ok)
+}
+
+/// The bare socket under `try_io`, which wants the system call itself and not tokio's.
+struct Raw<'a>(&'a TcpStream);
+
+impl Read for Raw<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(self.0, buf)?)
+    }
+}
+
+impl Write for Raw<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.0, buf, SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Peers that mean no good: each limit has its test, and no bytes make a session panic.
+
+mod support;
+
+use amf::{Object, Value};
+use bytes::BytesMut;
+use proptest::prelude::*;
+use rtmp::message::{Kind, Message, UserControl};
+use rtmp::{Config, Error, Event, handshake};
+use support::peer::{Peer, command, connect, message};
+use support::{Server, asked, capture};
+use weir_rtmp as rtmp;
+
+#[test]
+fn another_protocol_is_refused_at_its_first_byte() {
+    let mut server = Server::new(Config::default());
+    let refused = server.feed(b"GET / HTTP/1.1\r\n");
+    assert_eq!(
+        refused,
+        Err(Error::Handshake(handshake::Error::Version(b'G')))
+    );
+    assert!(server.output.is_empty());
+}
+
+#[test]
+fn commands_without_connect_are_kept_only_so_far() {
+    let mut peer = Peer::new(Config {
+        max_held: 2000,
+        ..Config::default()
+    });
+    let bytes = peer.bytes(&command("createStream", 2.0, &[], 0));
+    let results: Vec<_> = (0..100).map(|_| peer.says_bytes(&bytes)).collect();
+    let refused = results.iter().position(Result::is_err).unwrap();
+    assert!(refused > 5 && refused < 40);
+    assert_eq!(results[refused], Err(Error::TooMuchHeld(2000)));
+}
+
+#[test]
+fn media_for_an_undecided_publish_is_kept_only_so_far_and_then_lost() {
+    let mut peer = Peer::connected(Config {
+        max_held: 10_000,
+        ..Config::default()
+    });
+    peer.agreeable = false;
+    peer.says(&command("publish", 0.0, &["cam".into()], 1));
+    for _ in 0..100 {
+        peer.says(&message(Kind::Video, 1, 0, &[0x27; 1000]));
+    }
+    peer.server.session.accept_publish(1);
+    let tags = peer
+        .events()
+        .iter()
+        .filter(|event| matches!(event, Event::Tag { .. }))
+        .count();
+    assert_eq!(tags, 9);
+    peer.says(&message(Kind::Video, 1, 0, &[0x27; 1000]));
+    assert_eq!(peer.events().len(), 1);
+}
+
+#[test]
+fn long_names_are_refused() {
+    let long = "x".repeat(2000);
+    let mut peer = Peer::new(Config::default());
+    peer.says(&connect(&[("app", long.as_str().into())]));
+    assert_eq!(
+        peer.hears(),
+        ["_error/0 #1 error NetConnection.Connect.Rejected"]
+    );
+    let mut peer = Peer::connected(Config::default());
+    peer.says(&command("play", 0.0, &[long.as_str().into()], 1));
+    assert_eq!(peer.hears(), ["onStatus/1 error NetStream.Play.Failed"]);
+    peer.says(&command("publish", 0.0, &[long.as_str().into()], 1));
+    assert_eq!(peer.hears(), ["onStatus/1 error NetStream.Publish.BadName"]);
+    assert!(peer.server.session.is_closing());
+    assert_eq!(peer.events(), []);
+}
+
+#[test]
+fn streams_nobody_created_count_as_well() {
+    let mut peer = Peer::connected(Config {
+        max_streams: 3,
+        ..Config::default()
+    });
+    for stream_id in 1..=3 {
+        peer.says(&command("play", 0.0, &["cam".into()], stream_id));
+    }
+    peer.hears();
+    peer.says(&command("play", 0.0, &["cam".into()], 4));
+    assert_eq!(peer.hears(), ["onStatus/4 error NetStream.Play.Failed"]);
+    assert!(!peer.server.session.is_closing());
+}
+
+#[test]
+fn answers_nobody_takes_end_the_connection() {
+    let mut peer = Peer::connected(Config {
+        max_pending_output: 4096,
+        ..Config::default()
+    });
+    peer.agreeable = false;
+    let ping = peer.bytes(&Message::user_control(UserControl::PingRequest(1)));
+    let flood: BytesMut = ping
+        .iter()
+        .copied()
+        .cycle()
+        .take(ping.len() * 1000)
+        .collect();
+    assert_eq!(peer.says_bytes(&flood), Err(Error::TooMuchOutput(4096)));
+}
+
+#[test]
+fn deeply_nested_values_cost_nothing() {
+    let mut payload = b"\x02\x00\x07connect\x00\x3f\xf0\x00\x00\x00\x00\x00\x00".to_vec();
+    for _ in 0..15_000 {
+        payload.extend(b"\x03\x00\x01a");
+    }
+    let mut peer = Peer::new(Config::default());
+    let bytes = peer.bytes(&message(Kind::Command, 0, 0, &payload));
+    peer.says_bytes(&bytes).unwrap();
+    let mut nested = Value::from(1.0);
+    for _ in 0..40 {
+        nested = [("a", nested)].into_iter().collect::<Object>().into();
+    }
+    let mut peer = Peer::connected(Config::default());
+    peer.says(&command("dance", 0.0, &[nested], 0));
+}
+
+#[test]
+fn a_quiet_session_is_small() {
+    let mut peer = Peer::playing(Config::default());
+    for time in 0..100 {
+        peer.says(&Message::user_control(UserControl::PingResponse(time)));
+        peer.says(&Message::acknowledgement(time));
+    }
+    peer.hears();
+    peer.events();
+    // What it owns on the heap: chunk streams, streams, what connect said, places for events.
+    println!(
+        "a session is {} bytes and its heap",
+        size_of::<rtmp::Session>()
+    );
+    assert!(size_of::<rtmp::Session>() <= 512);
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..3000), piece in 1..300_usize) {
+        let mut peer = Peer::publishing(Config::default());
+        for piece in bytes.chunks(piece) {
+            if peer.says_bytes(piece).is_err() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn random_messages_never_panic(
+        messages in prop::collection::vec(
+            (any::<u8>(), 0..3_u32, any::<u32>(), prop::collection::vec(any::<u8>(), 0..60)), 0..40),
+    ) {
+        let mut peer = Peer::publishing(Config::default());
+        for (kind, stream_id, time, payload) in messages {
+            if kind == 1 {
+                continue;
+            }
+            let bytes = peer.bytes(&message(kind.into(), stream_id, time, &payload));
+            if peer.says_bytes(&bytes).is_err() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_recordings_never_panic(
+        index in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        let asked = asked();
+        let mut bytes = capture(&index.get(&asked).capture).c2s;
+        bytes.truncate(20_000);
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let mut server = Server::new(Config::default());
+        for piece in bytes.chunks(777) {
+            if server.feed(piece).is_err() {
+                break;
+            }
+        }
+    }
+}

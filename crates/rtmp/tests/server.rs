@@ -1,0 +1,553 @@
+//! The server over real sockets: its handler, its limits, TLS, and how it ends.
+
+#[path = "support/relay.rs"]
+mod relay;
+
+use std::future::pending;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flv::{Kind, Tag};
+use relay::{Calls, Relay};
+use rtmp::client::{self, Event};
+use rtmp::handler::{Chain, ConnectDecision, Delivery, Handler, Logging, PlayDecision, PublishDecision, Reason};
+use rtmp::net::{Client, ClientError, ClientOptions, Overflow, Peer, Publication, Publisher, Puller, QueueLimits, Server, ServerOptions};
+use rtmp::tls::{ReloadingAcceptor, Trust};
+use rtmp::{Config, Timeout, Url};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use weir_rtmp as rtmp;
+
+struct Running {
+    url: Url,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn stop(mut self) {
+        drop(self.stop.take());
+        self.task.await.unwrap();
+    }
+
+    fn address(&self) -> String {
+        self.url.authority()
+    }
+}
+
+async fn serve<H: Handler>(handler: impl Into<Arc<H>>, options: ServerOptions) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("rtmp://{}/live/cam?token=x", listener.local_addr().unwrap())).unwrap();
+    let server = Server::with_options(handler, options);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        server.serve(listener, async { drop(stopped.await) }).await;
+    });
+    Running { url, stop: Some(stop), task }
+}
+
+async fn publisher(server: &Running) -> Publisher {
+    Client::default().publish(&server.url).await.unwrap()
+}
+
+async fn puller(server: &Running) -> Puller {
+    let mut puller = Client::default().pull(&server.url).await.unwrap();
+    until(&mut puller, |event| *event == Event::Playing).await;
+    puller
+}
+
+async fn until(puller: &mut Puller, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let mut events = Vec::new();
+    loop {
+        let event = puller.next().await.unwrap().expect("not closed");
+        let found = wanted(&event);
+        events.push(event);
+        if found {
+            return events;
+        }
+    }
+}
+
+fn tag(kind: Kind, dts: u32, payload: &'static [u8]) -> Tag {
+    Tag::new(kind, dts, Bytes::from_static(payload))
+}
+
+/// H.264 with NAL lengths of two bytes.
+fn avc_record() -> Tag {
+    tag(Kind::Video, 0, &[0x17, 0, 0, 0, 0, 1, 66, 0, 30, 0xfd, 0xe0, 0])
+}
+
+fn avc_keyframe(dts: u32) -> Tag {
+    tag(Kind::Video, dts, &[0x17, 1, 0, 0, 0, 0, 1, 0x65, 0, 1, 0x65])
+}
+
+fn avc_inter(dts: u32) -> Tag {
+    tag(Kind::Video, dts, &[0x27, 1, 0, 0, 0, 0, 1, 0x41])
+}
+
+fn aac(dts: u32) -> Tag {
+    tag(Kind::Audio, dts, &[0xaf, 1, 0x21])
+}
+
+fn hevc_keyframe(dts: u32) -> Tag {
+    tag(Kind::Video, dts, b"\x93hvc1\0\0\0\x01\x26")
+}
+
+fn opus(dts: u32) -> Tag {
+    tag(Kind::Audio, dts, b"\x91Opus\x01\x02")
+}
+
+fn metadata() -> Tag {
+    let mut metadata = flv::Metadata::default();
+    metadata.set("width", 320.0);
+    metadata.to_tag(0)
+}
+
+fn dts_of(events: &[Event]) -> Vec<u32> {
+    let dts = |event: &Event| match event {
+        Event::Tag(tag) if tag.kind != Kind::Data => Some(tag.dts),
+        _ => None,
+    };
+    events.iter().filter_map(dts).collect()
+}
+
+#[tokio::test]
+async fn every_callback_is_called() {
+    let (mut relay, mut calls) = Relay::new();
+    relay.drop_dts = Some(666);
+    let options = ServerOptions { stats_interval: Duration::from_millis(20), ..ServerOptions::default() };
+    let server = serve(relay, options).await;
+
+    let publisher = publisher(&server).await;
+    let mut puller = puller(&server).await;
+    calls.wait("play").await;
+    let tags = [
+        metadata(),
+        avc_record(),
+        avc_keyframe(40),
+        avc_inter(80),
+        aac(90),
+        hevc_keyframe(120),
+        opus(130),
+        avc_keyframe(666),
+        aac(700),
+    ];
+    for tag in tags.clone() {
+        publisher.send(tag).await.unwrap();
+    }
+    let events = until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.dts == 700)).await;
+    assert_eq!(dts_of(&events), [0, 40, 80, 90, 120, 130, 700], "a dropped tag reaches nobody");
+
+    puller.pause(true, Duration::from_millis(700));
+    until(&mut puller, |event| matches!(event, Event::Status(status) if status.code == "NetStream.Pause.Notify")).await;
+    puller.pause(false, Duration::from_millis(700));
+    until(&mut puller, |event| matches!(event, Event::Status(status) if status.code == "NetStream.Unpause.Notify")).await;
+    calls.wait("unpause").await;
+    for tag in [aac(800), avc_inter(810), avc_keyframe(820)] {
+        publisher.send(tag).await.unwrap();
+    }
+    let events = until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.dts == 820)).await;
+    assert_eq!(dts_of(&events), [0, 820], "the record again, then nothing before a keyframe");
+
+    calls.wait("stats").await;
+    puller.close().await;
+    calls.wait("disconnect").await;
+    publisher.finish().await.unwrap();
+    let end = calls.wait("disconnect").await.end.clone().unwrap();
+    assert_eq!(end.reason, Reason::Peer);
+    assert!(end.stats.bytes_in > 3073 && end.stats.bytes_out > 3073);
+    assert_eq!((end.stats.video_tags, end.stats.keyframes, end.stats.audio_tags), (7, 4, 4));
+
+    for (name, count) in [
+        ("connection", 2),
+        ("handshake", 2),
+        ("connect", 2),
+        ("fc_publish", 1),
+        ("publish", 1),
+        ("unpublish", 1),
+        ("play", 1),
+        ("play_stop", 1),
+        ("pause", 1),
+        ("unpause", 1),
+        ("metadata", 1),
+        ("media_tag", 12),
+        ("video_frame", 5),
+        ("audio_frame", 3),
+        ("keyframe", 3),
+        ("enhanced_video_frame", 1),
+        ("enhanced_audio_frame", 1),
+        ("disconnect", 2),
+    ] {
+        assert_eq!(calls.count(name), count, "{name}");
+    }
+    let details = |name| calls.seen.iter().filter(|call| call.name == name).map(|call| call.details.as_str()).collect::<Vec<_>>();
+    assert_eq!(details("publish"), ["live/cam"]);
+    assert_eq!(details("video_frame"), ["avc 0 nals", "avc 2 nals", "avc 1 nals", "avc 1 nals", "avc 2 nals"]);
+    assert_eq!(details("enhanced_video_frame"), ["hevc"]);
+    assert_eq!(details("enhanced_audio_frame"), ["opus"]);
+    assert_eq!(details("pause"), ["700"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn media_is_delivered_in_the_form_that_was_asked_for() {
+    for (delivery, raw, parsed) in [(Delivery::Raw, 1, 0), (Delivery::Parsed, 0, 1)] {
+        let (mut relay, mut calls) = Relay::new();
+        relay.delivery = delivery;
+        let server = serve(relay, ServerOptions::default()).await;
+        let publisher = publisher(&server).await;
+        publisher.send(aac(5)).await.unwrap();
+        publisher.finish().await.unwrap();
+        calls.wait("disconnect").await;
+        assert_eq!((calls.count("media_tag"), calls.count("audio_frame")), (raw, parsed), "{delivery:?}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn refusals_reach_the_client_with_their_reason() {
+    fn code(result: Result<impl Sized, ClientError>) -> String {
+        match result {
+            Err(ClientError::Rejected(rejection)) => {
+                assert!(!rejection.description.is_empty());
+                rejection.code
+            }
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("accepted"),
+        }
+    }
+    async fn refused(change: impl FnOnce(&mut Relay)) -> (Running, Calls) {
+        let (mut relay, calls) = Relay::new();
+        change(&mut relay);
+        (serve(relay, ServerOptions::default()).await, calls)
+    }
+    let client = Client::default();
+
+    let (server, mut calls) = refused(|relay| relay.connect = ConnectDecision::Reject("no such app".into())).await;
+    assert_eq!(code(client.publish(&server.url).await), "NetConnection.Connect.Rejected");
+    assert_eq!(calls.wait("disconnect").await.end.as_ref().unwrap().reason, Reason::Refused);
+
+    let url = "rtmp://elsewhere/live".to_owned();
+    let redirect = ConnectDecision::Redirect { url: url.clone(), description: "elsewhere".into() };
+    let (server, _calls) = refused(|relay| relay.connect = redirect).await;
+    match client.publish(&server.url).await {
+        Err(ClientError::Rejected(rejection)) => assert_eq!(rejection.redirect, Some(url)),
+        other => panic!("{other:?}"),
+    }
+
+    let (server, mut calls) = refused(|relay| relay.fc_publish = PublishDecision::bad_name("taken")).await;
+    let rejected = client.publish(&server.url).await;
+    assert!(rejected.is_err());
+    calls.wait("disconnect").await;
+    assert_eq!(calls.count("publish"), 0, "refused before it could start");
+
+    let (server, mut calls) = refused(|relay| relay.publish = PublishDecision::unauthorized("token?")).await;
+    assert_eq!(code(client.publish(&server.url).await), "NetStream.Publish.Unauthorized");
+    calls.wait("disconnect").await;
+    assert_eq!(calls.count("unpublish"), 0, "what never started never stops");
+
+    let (server, mut calls) = refused(|relay| relay.play = PlayDecision::not_found("nobody publishes that")).await;
+    let mut puller = client.pull(&server.url).await.unwrap();
+    let rejected = async { loop { puller.next().await? ; } };
+    let rejected: Result<(), ClientError> = rejected.await;
+    assert_eq!(code(rejected), "NetStream.Play.StreamNotFound");
+    drop(puller);
+    calls.wait("disconnect").await;
+    assert_eq!(calls.count("play_stop"), 0);
+}
+
+/// Refuses every publish.
+struct No;
+
+impl Handler for No {
+    async fn on_publish(&self, _publication: &Publication) -> PublishDecision {
+        PublishDecision::bad_name("no")
+    }
+}
+
+/// Refuses every connection.
+struct Nobody;
+
+impl Handler for Nobody {
+    async fn on_connection(&self, _peer: &Peer) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn in_a_chain_each_start_still_has_its_stop() {
+    let (relay, mut calls) = Relay::new();
+    let server = serve(Chain(Logging, Chain(relay, No)), ServerOptions::default()).await;
+    assert!(matches!(Client::default().publish(&server.url).await, Err(ClientError::Rejected(_))));
+    calls.wait("disconnect").await;
+    assert_eq!((calls.count("publish"), calls.count("unpublish")), (1, 1));
+
+    let (relay, mut calls) = Relay::new();
+    let server = serve(Chain(relay, Nobody), ServerOptions::default()).await;
+    assert!(Client::default().publish(&server.url).await.is_err());
+    calls.wait("disconnect").await;
+    assert_eq!(calls.names(), ["connection", "disconnect"]);
+
+    let (first, mut first_calls) = Relay::new();
+    let (mut second, mut second_calls) = Relay::new();
+    second.delivery = Delivery::Parsed;
+    let server = serve(Chain(first, second), ServerOptions::default()).await;
+    let publisher = publisher(&server).await;
+    publisher.send(avc_keyframe(1)).await.unwrap();
+    publisher.finish().await.unwrap();
+    first_calls.wait("disconnect").await;
+    second_calls.wait("disconnect").await;
+    assert_eq!((first_calls.count("media_tag"), first_calls.count("keyframe")), (1, 1));
+    assert_eq!((second_calls.count("media_tag"), second_calls.count("keyframe")), (0, 1));
+}
+
+#[tokio::test]
+async fn the_limit_of_connections_holds_and_frees() {
+    let (relay, mut calls) = Relay::new();
+    let server = serve(relay, ServerOptions { max_connections: 2, ..ServerOptions::default() }).await;
+    let first = TcpStream::connect(server.address()).await.unwrap();
+    let _second = TcpStream::connect(server.address()).await.unwrap();
+    calls.wait("connection").await;
+    calls.wait("connection").await;
+    let mut third = TcpStream::connect(server.address()).await.unwrap();
+    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed at once");
+    drop(first);
+    calls.wait("disconnect").await;
+    // The permit is given back just after the last call; a client that comes again gets in.
+    loop {
+        if let Ok(publisher) = Client::default().publish(&server.url).await {
+            publisher.finish().await.unwrap();
+            break;
+        }
+    }
+    assert_eq!(calls.count("connection"), 2);
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_is_cut() {
+    let (relay, mut calls) = Relay::new();
+    let session = Arc::new(Config { handshake_timeout: Duration::from_millis(50), ..Config::default() });
+    let server = serve(relay, ServerOptions { session, ..ServerOptions::default() }).await;
+    let mut silent = TcpStream::connect(server.address()).await.unwrap();
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+    drop(silent);
+    let end = calls.wait("disconnect").await.end.clone().unwrap();
+    assert_eq!(end.reason, Reason::Timeout(Timeout::Handshake));
+}
+
+#[tokio::test]
+async fn a_stop_is_told_to_everybody() {
+    let (relay, mut calls) = Relay::new();
+    let server = serve(relay, ServerOptions::default()).await;
+    let mut publisher = publisher(&server).await;
+    let mut puller = puller(&server).await;
+    calls.wait("play").await;
+    let address = server.address();
+    let stopping = tokio::spawn(server.stop());
+    let events = until(&mut puller, |event| *event == Event::StreamEnded).await;
+    assert!(events.iter().any(|event| matches!(event, Event::ReconnectRequest { .. })));
+    assert!(puller.next().await.is_err() || matches!(puller.next().await, Err(ClientError::Closed)));
+    let mut asked = false;
+    while let Some(event) = publisher.event().await {
+        asked |= matches!(event, Event::ReconnectRequest { .. });
+    }
+    assert!(asked, "to connect anew");
+    match publisher.finish().await {
+        Err(ClientError::Rejected(rejection)) => assert_eq!(rejection.code, "NetConnection.Connect.AppShutdown"),
+        other => panic!("{other:?}"),
+    }
+    drop(puller);
+    stopping.await.unwrap();
+    for _ in 0..2 {
+        let end = calls.wait("disconnect").await.end.clone().unwrap();
+        assert_eq!(end.reason, Reason::Shutdown);
+    }
+    assert_eq!((calls.count("unpublish"), calls.count("play_stop")), (1, 1));
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_callback_that_panics_costs_its_own_connection_and_nothing_else() {
+    let (mut relay, mut calls) = Relay::new();
+    relay.panic_at = Some(13);
+    let server = serve(relay, ServerOptions::default()).await;
+    let unlucky = publisher(&server).await;
+    let lucky = Client::default().publish(&server.url.clone().with_name("other")).await.unwrap();
+    unlucky.send(aac(13)).await.unwrap();
+    let end = calls.wait("disconnect").await.end.clone().unwrap();
+    assert_eq!(end.reason, Reason::Aborted);
+    assert_eq!(calls.count("unpublish"), 1);
+    lucky.send(aac(14)).await.unwrap();
+    while calls.wait("media_tag").await.details != "14" {}
+    lucky.finish().await.unwrap();
+    calls.wait("disconnect").await;
+    assert_eq!(calls.count("unpublish"), 2);
+}
+
+#[tokio::test]
+async fn a_publisher_and_a_peer_can_be_ended_from_this_side() {
+    /// Ends a publish at its first tag.
+    struct Ender;
+    impl Handler for Ender {
+        fn on_media_tag(&self, publication: &Publication, _tag: &Tag) -> bool {
+            publication.end("enough");
+            true
+        }
+    }
+    let (relay, mut calls) = Relay::new();
+    let server = serve(Chain(relay, Ender), ServerOptions::default()).await;
+    let mut publisher = publisher(&server).await;
+    publisher.send(aac(0)).await.unwrap();
+    while publisher.event().await.is_some() {}
+    match publisher.finish().await {
+        Err(ClientError::Rejected(rejection)) => assert_eq!(rejection.description, "enough"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(calls.wait("disconnect").await.end.as_ref().unwrap().reason, Reason::Requested);
+    assert_eq!(calls.count("unpublish"), 1);
+}
+
+/// A player that reads nothing while 200 pictures of 100 kB pass by.
+async fn throttled(options: ServerOptions) -> (Running, Calls, Puller, Publisher) {
+    let (relay, mut calls) = Relay::new();
+    let server = serve(relay, options).await;
+    let publisher = publisher(&server).await;
+    let slow = puller(&server).await;
+    let mut fast = puller(&server).await;
+    calls.wait("play").await;
+    calls.wait("play").await;
+    for index in 0..200_u32 {
+        let mut payload = vec![0; 100_000];
+        payload[..5].copy_from_slice(&[if index % 10 == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0]);
+        publisher.send(Tag::new(Kind::Video, index + 1, payload.into())).await.unwrap();
+        publisher.send(aac(index + 1)).await.unwrap();
+        until(&mut fast, |event| matches!(event, Event::Tag(tag) if tag.is_audio())).await;
+    }
+    fast.close().await;
+    (server, calls, slow, publisher)
+}
+
+fn small_buffers() -> ServerOptions {
+    let mut options = ServerOptions { send_buffer: Some(256 * 1024), ..ServerOptions::default() };
+    options.queue = QueueLimits { tags: 100, bytes: 2_000_000 };
+    options
+}
+
+#[tokio::test]
+async fn a_slow_player_keeps_audio_and_resumes_at_a_keyframe() {
+    let (server, _calls, mut slow, publisher) = throttled(small_buffers()).await;
+    publisher.finish().await.unwrap();
+    let events = until(&mut slow, |event| *event == Event::StreamEnded).await;
+    let mut last = 0;
+    let mut skips = 0;
+    for event in &events {
+        let Event::Tag(tag) = event else { continue };
+        if !tag.is_video() {
+            continue;
+        }
+        if tag.dts != last + 1 {
+            assert!(tag.is_keyframe(), "video goes on with a keyframe");
+            skips += 1;
+        }
+        last = tag.dts;
+    }
+    let audio = events.iter().filter(|event| matches!(event, Event::Tag(tag) if tag.is_audio())).count();
+    let videos = events.iter().filter(|event| matches!(event, Event::Tag(tag) if tag.is_video())).count();
+    assert!(videos < 200, "it was too slow for all of them ({videos}, {skips} gaps)");
+    assert!(audio > videos, "audio went on ({audio}) where video did not ({videos})");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_hopeless_player_is_cut() {
+    let options = ServerOptions { overflow: Overflow::Disconnect, ..small_buffers() };
+    let (_server, mut calls, _slow, publisher) = throttled(options).await;
+    let mut reasons = Vec::new();
+    for _ in 0..2 {
+        reasons.push(calls.wait("disconnect").await.end.clone().unwrap().reason);
+    }
+    assert!(reasons.contains(&Reason::Requested), "{reasons:?}");
+    publisher.finish().await.unwrap();
+
+    let options = ServerOptions { write_timeout: Duration::from_millis(100), ..small_buffers() };
+    let (_server, mut calls, _slow, _publisher) = throttled(options).await;
+    let mut reasons = Vec::new();
+    for _ in 0..2 {
+        reasons.push(calls.wait("disconnect").await.end.clone().unwrap().reason);
+    }
+    assert!(reasons.contains(&Reason::Stalled), "{reasons:?}");
+}
+
+fn certificate(folder: &Path) {
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    std::fs::write(folder.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("cert.pem"), pair.cert.pem()).unwrap();
+}
+
+fn client(trust: Trust) -> Client {
+    Client::new(ClientOptions { trust, server_name: Some("localhost".into()), ..ClientOptions::default() })
+}
+
+#[tokio::test]
+async fn rtmps_with_a_certificate_that_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let acceptor =
+        Arc::new(ReloadingAcceptor::new(folder.path().join("cert.pem"), folder.path().join("key.pem")).unwrap());
+    let (relay, mut calls) = Relay::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("rtmps://{}/live/cam", listener.local_addr().unwrap())).unwrap();
+    let server = Server::new(relay);
+    let task = tokio::spawn(async move { server.serve_tls(listener, acceptor, pending()).await });
+
+    let old = folder.path().join("old.pem");
+    std::fs::copy(folder.path().join("cert.pem"), &old).unwrap();
+    let trusting_old = client(Trust::File(old));
+    let publisher = trusting_old.publish(&url).await.unwrap();
+    let mut puller = client(Trust::Anybody).pull(&url).await.unwrap();
+    until(&mut puller, |event| *event == Event::Playing).await;
+    calls.wait("play").await;
+    let big = Tag::new(Kind::Video, 7, vec![0x17; 300_000].into());
+    publisher.send(big.clone()).await.unwrap();
+    let events = until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.is_video())).await;
+    assert_eq!(events.last(), Some(&Event::Tag(big)));
+    assert!(client(Trust::WebPki).publish(&url).await.is_err(), "nobody vouches for it");
+
+    certificate(folder.path());
+    let trusting_new = client(Trust::File(folder.path().join("cert.pem")));
+    // The files are looked at once a second at most.
+    let renewed = async {
+        loop {
+            match trusting_new.pull(&url).await {
+                Ok(_) => break,
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), renewed).await.unwrap();
+    assert!(trusting_old.publish(&url).await.is_err());
+    publisher.send(aac(8)).await.unwrap();
+    until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.is_audio())).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut options = ClientOptions { connect_timeout: Duration::from_millis(50), ..ClientOptions::default() };
+    let config = client::Config { handshake_timeout: Duration::from_millis(50), ..client::Config::default() };
+    options.session = Arc::new(config);
+    let client = Client::new(options);
+    let tls = client.publish(&Url::parse(&format!("rtmps://{address}/live/cam")).unwrap()).await;
+    assert!(matches!(tls, Err(ClientError::ConnectTimeout(_))));
+    let plain = client.publish(&Url::parse(&format!("rtmp://{address}/live/cam")).unwrap()).await;
+    match plain {
+        Err(error @ ClientError::Session(client::Error::Timeout(_))) => assert!(error.is_retryable()),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,71 @@
+//! The effective configuration, as TOML that could be read again, except for secrets.
+
+use toml::Value;
+
+use crate::layers::Loaded;
+use crate::settings::Settings;
+
+/// Comments begin in this column, where values are shorter.
+const COLUMN: usize = 40;
+
+/// What `weir check` prints.
+pub(crate) fn show(loaded: &Loaded) -> String {
+    let table = loaded.settings.table();
+    let mut text = format!("# sources: {}\n", loaded.sources());
+    let mut open = "";
+    let keys = Settings::keys();
+    for key in &keys {
+        let Some((section, name)) = key.name.split_once('.') else {
+            continue;
+        };
+        if section != open {
+            line(&mut text, format!("\n[{section}]"), "");
+            open = section;
+        }
+        let Some(value) = table.get(section).and_then(|section| section.get(name)) else {
+            continue;
+        };
+        match value {
+            Value::Table(entries) if !entries.is_empty() => {
+                for (entry, value) in entries {
+                    let quoted = Value::String(entry.clone());
+                    let origin = origin(loaded, &key.name, Some(entry));
+                    line(&mut text, format!("{name}.{quoted} = {value}"), &origin);
+                }
+            }
+            value => line(
+                &mut text,
+                format!("{name} = {value}"),
+                &origin(loaded, &key.name, None),
+            ),
+        }
+    }
+    for note in notes(&loaded.settings) {
+        text.push_str(&format!("\n# note: {note}"));
+    }
+    text.push('\n');
+    text
+}
+
+/// What is allowed but may not be meant.
+pub(crate) fn notes(settings: &Settings) -> Vec<&'static str> {
+    let mut notes = Vec::new();
+    if settings.node.auth.rules().next().is_none() {
+        notes.push("anybody may publish and play: auth.static is empty");
+    }
+    notes
+}
+
+fn origin(loaded: &Loaded, key: &str, entry: Option<&str>) -> String {
+    loaded
+        .origin(key, entry)
+        .map_or_else(|| "default".to_owned(), ToString::to_string)
+}
+
+fn line(text: &mut String, setting: String, origin: &str) {
+    match origin {
+        "" => text.push_str(&setting),
+        origin => text.push_str(&format!("{setting:COLUMN$} # {origin}")),
+    }
+    text.push('\n');
+}

@@ -1,0 +1,176 @@
+//! A file in TOML.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use node::config::Key;
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+use super::{Fault, Origin, Place, Setting, is_table, unknown};
+
+/// Reads one.
+pub(super) fn read(path: &Path, keys: &[Key]) -> Vec<Result<Setting, Fault>> {
+    match fs::read_to_string(path) {
+        Ok(text) => File {
+            path,
+            text: &text,
+            keys,
+        }
+        .settings(),
+        Err(error) => {
+            vec![Err(Fault::new(
+                None,
+                "",
+                format!("{}: cannot be read: {error}", path.display()),
+            ))]
+        }
+    }
+}
+
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+    keys: &'a [Key],
+}
+
+impl File<'_> {
+    fn settings(&self) -> Vec<Result<Setting, Fault>> {
+        let (spans, errors) = DeTable::parse_recoverable(self.text);
+        // The message alone: the text around it may hold a secret.
+        let faults = errors.into_iter().map(|error| {
+            let span = error.span().unwrap_or_default();
+            Err(Fault::new(
+                Some(self.origin(&span)),
+                "",
+                error.message().to_owned(),
+            ))
+        });
+        let faults: Vec<_> = faults.collect();
+        if !faults.is_empty() {
+            return faults;
+        }
+        let values = match toml::from_str::<Table>(self.text) {
+            Ok(values) => values,
+            Err(error) => {
+                let origin = self.origin(&error.span().unwrap_or_default());
+                return vec![Err(Fault::new(
+                    Some(origin),
+                    "",
+                    error.message().to_owned(),
+                ))];
+            }
+        };
+        let mut settings = Vec::new();
+        for (section, span, inner) in entries(&values, spans.get_ref()) {
+            match (inner, &values[section]) {
+                (Some(inner), Value::Table(values)) => {
+                    self.section(section, values, inner, &mut settings);
+                }
+                _ => settings.push(Err(self.stray(section, &span))),
+            }
+        }
+        settings
+    }
+
+    fn section(
+        &self,
+        section: &str,
+        values: &Table,
+        spans: &DeTable<'_>,
+        settings: &mut Vec<Result<Setting, Fault>>,
+    ) {
+        if values.is_empty() {
+            // Nothing is set, but its name may be misspelt.
+            if !self
+                .keys
+                .iter()
+                .any(|key| key.name.split('.').next() == Some(section))
+            {
+                let origin = Origin::File {
+                    path: self.path.to_owned(),
+                    line: 1,
+                };
+                settings.push(Err(Fault::new(
+                    Some(origin),
+                    section,
+                    unknown(section, self.keys),
+                )));
+            }
+        }
+        for (name, span, inner) in entries(values, spans) {
+            let path = format!("{section}.{name}");
+            let origin = self.origin(&span);
+            let Some(key) = self.keys.iter().find(|key| key.name == path) else {
+                settings.push(Err(Fault::new(
+                    Some(origin),
+                    path.clone(),
+                    unknown(&path, self.keys),
+                )));
+                continue;
+            };
+            match (&values[name], inner) {
+                (Value::Table(tokens), Some(inner)) if is_table(key) => {
+                    for (entry, span, _) in entries(tokens, inner) {
+                        settings.push(Ok(Setting {
+                            place: Place::entry(key, entry),
+                            value: tokens[entry].clone(),
+                            origin: self.origin(&span),
+                        }));
+                    }
+                }
+                (value, _) => settings.push(Ok(Setting {
+                    place: Place::key(key),
+                    value: value.clone(),
+                    origin,
+                })),
+            }
+        }
+    }
+
+    /// A key outside of any section.
+    fn stray(&self, name: &str, span: &Range<usize>) -> Fault {
+        let section = self
+            .keys
+            .iter()
+            .any(|key| key.name.split('.').next() == Some(name));
+        let what = match section {
+            true => format!("is a section; write [{name}] and its keys below"),
+            false => unknown(name, self.keys),
+        };
+        Fault::new(Some(self.origin(span)), name, what)
+    }
+
+    fn origin(&self, span: &Range<usize>) -> Origin {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Origin::File {
+            path: self.path.to_owned(),
+            line,
+        }
+    }
+}
+
+/// The keys of a table in the order of the file, where each is, and the table that it holds.
+fn entries<'a, 'i>(
+    values: &'a Table,
+    spans: &'a DeTable<'i>,
+) -> Vec<(&'a str, Range<usize>, Option<&'a DeTable<'i>>)> {
+    let mut entries: Vec<_> = values
+        .keys()
+        .filter_map(|name| {
+            let (key, value) = spans.iter().find(|(key, _)| key.get_ref() == name)?;
+            Some((name.as_str(), Spanned::span(key), table(value.get_ref())))
+        })
+        .collect();
+    entries.sort_by_key(|(_, span, _)| span.start);
+    entries
+}
+
+fn table<'a, 'i>(value: &'a DeValue<'i>) -> Option<&'a DeTable<'i>> {
+    match value {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}

@@ -1,0 +1,425 @@
+use std::path::Path;
+use std::time::Duration;
+
+use node::config::{Coalesce, OnConflict, Role};
+use tempfile::TempDir;
+
+use super::*;
+
+/// Sources of one file with this text, and the folder that keeps it.
+fn file(text: &str) -> (TempDir, Sources) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weir.toml");
+    std::fs::write(&path, text).expect("writes");
+    (
+        folder,
+        Sources {
+            files: vec![path],
+            ..Sources::default()
+        },
+    )
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// The lines about what is wrong, without the folder.
+fn faults(sources: &Sources) -> Vec<String> {
+    let faults = load(sources).expect_err("is broken").to_string();
+    let folder = sources
+        .files
+        .first()
+        .and_then(|file| file.parent())
+        .unwrap_or(Path::new("-"));
+    let folder = format!("{}/", folder.display());
+    faults
+        .lines()
+        .map(|line| line.replace(&folder, ""))
+        .collect()
+}
+
+#[test]
+fn nothing_set_is_all_defaults() {
+    let loaded = load(&Sources::default()).expect("loads");
+    assert_eq!(loaded.settings, Settings::default());
+    assert_eq!(loaded.sources(), "defaults");
+}
+
+#[test]
+fn values_are_read_in_all_their_forms() {
+    let (_folder, sources) = file(
+        r#"
+        play.wait = 1.5
+        [node]
+        role = "origin"
+        drain_timeout = "1h30m"
+        [rtmp]
+        listen = "[::1]:0"
+        chunk_size = "4KiB"
+        window_ack_size = 5000
+        apps = ["live", "vod"]
+        enhanced = "only"
+        [publish]
+        grace = 5
+        on_conflict = "always"
+        [egress]
+        coalesce = 0
+        [ring]
+        max_bytes = "4MB"
+        "#,
+    );
+    let node = load(&sources).expect("loads").settings.node;
+    assert_eq!(node.node.role, Role::Origin);
+    assert_eq!(node.node.drain_timeout, Duration::from_secs(5400));
+    assert_eq!(node.play.wait, Duration::from_millis(1500));
+    assert_eq!(
+        node.rtmp.listen.map(|listen| listen.to_string()).as_deref(),
+        Some("[::1]:0")
+    );
+    assert_eq!(
+        (node.rtmp.chunk_size, node.rtmp.window_ack_size),
+        (4096, 5000)
+    );
+    assert_eq!(node.rtmp.apps, ["live", "vod"]);
+    assert_eq!(node.publish.grace, Duration::from_secs(5));
+    assert_eq!(node.publish.on_conflict, OnConflict::Always);
+    assert_eq!(node.egress.coalesce, Coalesce::Fixed(Duration::ZERO));
+    assert_eq!(node.ring.max_bytes, 4_000_000);
+}
+
+#[test]
+fn later_layers_win_and_are_remembered() {
+    let (folder, mut sources) =
+        file("[publish]\ngrace = '1s'\nsilence = '1s'\n[play]\nwait = '1s'");
+    let second = folder.path().join("second.toml");
+    std::fs::write(&second, "[publish]\nsilence = '2s'\n[play]\nwait = '2s'\n").expect("writes");
+    sources.files.push(second.clone());
+    sources.environment = vec![
+        pair("WEIR_PLAY__WAIT", "3s"),
+        pair("WEIR_NODE__ROLE", "all"),
+    ];
+    sources.set = vec!["log.level=warn".to_owned(), "log.level=debug".to_owned()];
+    sources.role = Some("origin".to_owned());
+
+    let loaded = load(&sources).expect("loads");
+    let node = &loaded.settings.node;
+    let seconds = [node.publish.grace, node.publish.silence, node.play.wait].map(|d| d.as_secs());
+    assert_eq!(seconds, [1, 2, 3]);
+    assert_eq!(node.node.role, Role::Origin);
+    assert_eq!(loaded.settings.own.log.level, "debug");
+
+    let origin = |key| {
+        loaded
+            .origin(key, None)
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    let (first, second) = (
+        sources.files[0].display().to_string(),
+        second.display().to_string(),
+    );
+    assert_eq!(origin("publish.grace"), format!("{first}:2"));
+    assert_eq!(origin("publish.silence"), format!("{second}:2"));
+    assert_eq!(origin("play.wait"), "environment WEIR_PLAY__WAIT");
+    assert_eq!(origin("node.role"), "flag --role");
+    assert_eq!(origin("ring.max_bytes"), "");
+    assert_eq!(
+        loaded.sources(),
+        format!("defaults, {first}, {second}, environment, flags")
+    );
+}
+
+#[test]
+fn environment_and_flags_take_toml_and_bare_texts() {
+    let mut sources = Sources::default();
+    for (set, expected) in [
+        ("node.id=123", "123"),
+        ("node.id=1.10", "1.10"),
+        ("node.id=true", "true"),
+        ("node.id='quoted'", "quoted"),
+        ("node.id=bare-text", "bare-text"),
+    ] {
+        sources.set = vec![set.to_owned()];
+        let loaded = load(&sources).expect(set);
+        assert_eq!(
+            loaded.settings.node.node.id.as_deref(),
+            Some(expected),
+            "{set}"
+        );
+    }
+    sources.set = vec![
+        "rtmp.apps=['a','b']".to_owned(),
+        "play.gop_cache=false".to_owned(),
+    ];
+    sources.environment = vec![
+        pair("WEIR_RTMP__LISTEN", ":0"),
+        pair("WEIR_HTTP__LISTEN", ""),
+        pair("WEIR_LIMITS__STREAMS", "7"),
+        pair("WEIR_RING__MAX_BYTES", "2MiB"),
+        // Not about keys.
+        pair("WEIR_FFMPEG9", "/usr/bin/ffmpeg"),
+        pair("WEIR_PORT_1935_TCP_ADDR", "10.0.0.1"),
+        pair("PATH", "/bin"),
+    ];
+    let settings = load(&sources).expect("loads").settings;
+    assert_eq!(settings.node.rtmp.apps, ["a", "b"]);
+    assert!(!settings.node.play.gop_cache);
+    assert_eq!(
+        settings.node.rtmp.listen.map(|listen| listen.port()),
+        Some(0)
+    );
+    assert_eq!(settings.web.http.listen, None);
+    assert_eq!(settings.node.limits.streams, 7);
+    assert_eq!(settings.node.ring.max_bytes, 2 << 20);
+}
+
+#[test]
+fn tokens_add_up_over_the_layers() {
+    let (_folder, mut sources) = file("[auth.static]\n\"live/a\" = \"1\"\n\"live/b\" = \"2\"\n");
+    sources.environment = vec![pair(
+        "WEIR_AUTH__STATIC",
+        "{ 'live/b' = '3', 'live/c' = { play = '4' } }",
+    )];
+    sources.set = vec![
+        "auth.static.\"live/d=e\"=5".to_owned(),
+        "auth.static.live/f=x=y".to_owned(),
+    ];
+    // A stream key has no `=`, which is said with the place where it stands.
+    assert_eq!(
+        faults(&sources),
+        [
+            "flag --set: auth.static: \"live/d=e\" is no pattern: write app/name, such as \"live/cam\" or \"live/*\""
+        ]
+    );
+    sources.set.remove(0);
+    let loaded = load(&sources).expect("loads");
+    let rules: Vec<_> = loaded.settings.node.auth.rules().collect();
+    assert_eq!(
+        rules,
+        [
+            ("live/a", Some("1"), Some("1")),
+            ("live/b", Some("3"), Some("3")),
+            ("live/c", None, Some("4")),
+            ("live/f", Some("x=y"), Some("x=y")),
+        ]
+    );
+    let origin = loaded
+        .origin("auth.static", Some("live/b"))
+        .map(ToString::to_string);
+    assert_eq!(origin.as_deref(), Some("environment WEIR_AUTH__STATIC"));
+}
+
+#[test]
+fn broken_files_are_explained_with_key_line_and_what_to_write() {
+    for (text, expected) in [
+        (
+            "[rtmp]\n\nlitsen = ':1'",
+            "weir.toml:3: rtmp.litsen: unknown key; did you mean rtmp.listen?",
+        ),
+        (
+            "[rtpm]\nlisten = ':1'",
+            "weir.toml:2: rtpm.listen: unknown key; did you mean rtmp.listen?",
+        ),
+        (
+            "[play]\ngrace = 1",
+            "weir.toml:2: play.grace: unknown key; did you mean publish.grace?",
+        ),
+        (
+            "grace = 1",
+            "weir.toml:1: grace: unknown key; did you mean publish.grace?",
+        ),
+        (
+            "\n[colours]\nred = 1",
+            "weir.toml:3: colours.red: unknown key; docs/configuration.md lists",
+        ),
+        (
+            "[hls]\nmode = 'll'",
+            "weir.toml:2: hls.mode: [hls] is not built yet",
+        ),
+        (
+            "rtmp = ':1935'",
+            "weir.toml:1: rtmp: is a section; write [rtmp]",
+        ),
+        (
+            "[rtmp]\nlisten = 1935",
+            "weir.toml:2: rtmp.listen: expected an address such as :1935",
+        ),
+        (
+            "[rtmp]\nlisten = '::1:80'",
+            "(an IPv6 address goes in brackets)",
+        ),
+        ("[rtmp]\nlisten = ':99999'", "(the highest port is 65535)"),
+        (
+            "[rtmp]\nlisten = true",
+            "weir.toml:2: rtmp.listen: expected an address",
+        ),
+        (
+            "[rtmp]\nlisten = [':1', ':2']",
+            "weir.toml:2: rtmp.listen: invalid type: sequence, expected a text or a number",
+        ),
+        (
+            "[rtmp]\nchunk_size = '64K'",
+            "weir.toml:2: rtmp.chunk_size: expected a size such as 64KiB, 4MB",
+        ),
+        (
+            "[rtmp]\nchunk_size = 64",
+            "weir.toml:2: rtmp.chunk_size: 64 is out of range, 128 to 16777215",
+        ),
+        (
+            "[rtmp]\nchunk_size = '5GiB'",
+            "weir.toml:2: rtmp.chunk_size: \"5GiB\" is too large",
+        ),
+        (
+            "[rtmp]\nenhanced = 'yes'",
+            "rtmp.enhanced: expected one of auto, legacy, only; found \"yes\"",
+        ),
+        (
+            "[rtmp]\napps = ['live', 'api']",
+            "weir.toml:2: rtmp.apps: \"api\" is a route of the web server",
+        ),
+        (
+            "[publish]\ngrace = 'soon'",
+            "publish.grace: expected a duration such as 500ms, 2s or 1h30m, found \"soon\"",
+        ),
+        (
+            "[publish]\ngrace = -1",
+            "weir.toml:2: publish.grace: expected a duration of 0 to 365d, found -1",
+        ),
+        (
+            "[publish]\non_conflict = 'backup'",
+            "`backup` is reserved for clusters and not built yet",
+        ),
+        (
+            "[egress]\ncoalesce = 'fast'",
+            "egress.coalesce: expected adaptive or a duration such as 40ms",
+        ),
+        (
+            "[egress]\nmax_lag = '9s'\ndrop_after = '5s'",
+            "weir.toml:3: egress.drop_after: shorter than egress.max_lag",
+        ),
+        (
+            "[limits]\nstreams = 1.5",
+            "weir.toml:2: limits.streams: expected a count, found 1.5",
+        ),
+        (
+            "[limits]\nstreams = -1",
+            "weir.toml:2: limits.streams: expected a count, found -1",
+        ),
+        (
+            "[limits]\nidle_timeout = 0",
+            "weir.toml:2: limits.idle_timeout: 0 would cut every peer",
+        ),
+        (
+            "[play]\ngop_cache = 1",
+            "weir.toml:2: play.gop_cache: expected true or false, found 1",
+        ),
+        (
+            "[rtmps]\nlisten = ':1936'",
+            "weir.toml:2: rtmps.listen: needs tls.cert and tls.key",
+        ),
+        (
+            "[tls]\ncert = 'c.pem'",
+            "tls.key: tls.cert is set, so this must be too",
+        ),
+        (
+            "[node]\nrole = 'edge'",
+            "weir.toml:2: node.role: an edge needs a directory",
+        ),
+        (
+            "[node]\nrole = 'both'",
+            "node.role: expected one of all, origin, edge; found \"both\"",
+        ),
+        (
+            "[node]\nid = 'a b'",
+            "weir.toml:2: node.id: \"a b\" is no name",
+        ),
+        (
+            "[log]\nlevel = 'inof'",
+            "weir.toml:2: log.level: expected one of off, error, warn, info",
+        ),
+        (
+            "[auth.static]\ncam = 'x'",
+            "weir.toml:2: auth.static: \"cam\" is no pattern: write app/name",
+        ),
+        (
+            "[auth.static]\n'live/cam' = ''",
+            "weir.toml:2: auth.static.\"live/cam\": a token must not be empty",
+        ),
+        (
+            "[auth.static]\n'a/b' = { watch = 'x' }",
+            "expected publish or play, found \"watch\"",
+        ),
+        ("[rtmp]\nlisten = :1935", "weir.toml:2: "),
+        (
+            "[rtmp]\nlisten = ':1'\nlisten = ':2'",
+            "weir.toml:3: duplicate key",
+        ),
+        ("[rtmp\nlisten = ':1'", "weir.toml:1: "),
+    ] {
+        let (_folder, sources) = file(text);
+        let faults = faults(&sources);
+        assert!(
+            faults.iter().any(|fault| fault.contains(expected)),
+            "{text:?}: {faults:#?}"
+        );
+    }
+}
+
+#[test]
+fn all_faults_are_reported_at_once() {
+    let (_folder, mut sources) = file("[rtmp]\nlitsen = ':1'\nchunk_size = 'x'\n");
+    sources.environment = vec![
+        pair("WEIR_RTMP__LITSEN", ":1"),
+        pair("WEIR_RTMP_LISTEN", ":1"),
+        pair("WEIR_PLAY__WAIT", "soon"),
+    ];
+    sources.set = vec!["rtmp.listen".to_owned(), "rtmp.lisden=:1".to_owned()];
+    sources.role = Some("queen".to_owned());
+    let expected = [
+        "weir.toml:2: rtmp.litsen: unknown key; did you mean rtmp.listen?",
+        "weir.toml:3: rtmp.chunk_size: expected a size such as 64KiB, 4MB or a number of bytes, found \"x\"",
+        "environment WEIR_PLAY__WAIT: play.wait: expected a duration such as 500ms, 2s or 1h30m, found \"soon\"",
+        "environment WEIR_RTMP_LISTEN: rtmp.listen: not read; did you mean WEIR_RTMP__LISTEN?",
+        "environment WEIR_RTMP__LITSEN: rtmp.litsen: unknown key; did you mean rtmp.listen?",
+        "flag --set: rtmp.listen: expected KEY=VALUE, such as rtmp.listen=:1935",
+        "flag --set: rtmp.lisden: unknown key; did you mean rtmp.listen?",
+        "flag --role: node.role: expected one of all, origin, edge; found \"queen\"",
+    ];
+    assert_eq!(faults(&sources), expected);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let sources = Sources {
+        files: vec!["/nowhere/weir.toml".into()],
+        ..Sources::default()
+    };
+    let faults = faults(&sources);
+    assert!(
+        faults[0].starts_with("weir.toml: cannot be read"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn no_message_shows_a_token() {
+    for text in [
+        "[auth.static]\n'a/b' = 31337",
+        "[auth.static]\n'a/b' = { publish = 31337 }",
+        "[auth.static]\n'a/b' = [\"31337\"]",
+        "[auth.static]\n'a/b' = \"31337\n",
+        "[auth.static]\n'a/b' = 31337.5",
+    ] {
+        let (_folder, sources) = file(text);
+        let faults = faults(&sources);
+        assert!(
+            !faults.iter().any(|fault| fault.contains("31337")),
+            "{text:?}: {faults:?}"
+        );
+    }
+    let (_folder, sources) = file("[auth.static]\n'a/b' = '31337'\n'a/c' = { publish = '31337' }");
+    let loaded = load(&sources).expect("loads");
+    assert!(!format!("{loaded:?}").contains("31337"));
+    assert!(!crate::check::show(&loaded).contains("31337"));
+}

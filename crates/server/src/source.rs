@@ -1,0 +1,34 @@
+//! What the web says about the node.
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use node::Node;
+use web::Check;
+
+/// The running node, as the web sees it.
+pub(crate) struct NodeSource {
+    pub(crate) node: Node,
+    pub(crate) role: &'static str,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+impl web::Source for NodeSource {
+    fn node_id(&self) -> &str {
+        self.node.id()
+    }
+
+    fn role(&self) -> &'static str {
+        self.role
+    }
+
+    async fn active_streams(&self) -> u64 {
+        self.node.health().await.active_streams
+    }
+
+    async fn checks(&self) -> Vec<Check> {
+        self.node.ready().await
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+}

@@ -1,0 +1,302 @@
+//! The program as its operator meets it: output, exit codes, signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The program, in a folder of its own, without the environment of whoever runs the test.
+fn weir(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(args).current_dir(folder).env_clear();
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, args: &[&str]) -> (Output, String, String) {
+    let output = weir(folder, args).output().expect("runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    (output, out, err)
+}
+
+/// A running node, killed when the test ends early.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    first: String,
+}
+
+impl Running {
+    fn start(folder: &Path, args: &[&str]) -> Self {
+        let everywhere = [
+            "--rtmp.listen",
+            "127.0.0.1:0",
+            "--http.listen",
+            "127.0.0.1:0",
+        ];
+        let mut child = weir(folder, &[args, &everywhere].concat())
+            .spawn()
+            .expect("starts");
+        let log = BufReader::new(child.stderr.take().expect("standard error"));
+        let mut running = Self {
+            child,
+            log,
+            first: String::new(),
+        };
+        running.first = running.line();
+        running
+    }
+
+    /// The next line of the log; empty at its end.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.log.read_line(&mut line).expect("a line");
+        line
+    }
+
+    /// The next line that has `part` in it.
+    fn wait_for(&mut self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            assert!(!line.is_empty(), "the log ended without {part:?}");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let (_, rest) = self
+            .first
+            .split_once(&format!("{name} 127.0.0.1:"))
+            .expect("an address");
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a port")))
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.address("http")).expect("connects");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).expect("sends");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("answers");
+        answer
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process");
+        kill_process(id, signal).expect("is there");
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().expect("ends").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn check_prints_values_and_where_they_came_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = "[publish]\ngrace = 5\n[auth.static]\n\"live/*\" = \"sesame\"\n";
+    std::fs::write(folder.path().join("weir.toml"), file).expect("writes");
+    let args = [
+        "check",
+        "--config",
+        "weir.toml",
+        "--role",
+        "origin",
+        "-set",
+        "rtmp.listen=:0",
+    ];
+    let mut command = weir(folder.path(), &args);
+    command.env("WEIR_EGRESS__COALESCE", "40ms");
+    let output = command.output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for expected in [
+        ("grace = \"5s\"", "weir.toml:2"),
+        ("role = \"origin\"", "flag --role"),
+        ("listen = \":0\"", "flag --set"),
+        ("coalesce = \"40ms\"", "environment WEIR_EGRESS__COALESCE"),
+        ("silence = \"3s\"", "default"),
+        ("static.\"live/*\" = \"********\"", "weir.toml:4"),
+    ] {
+        let found = text.lines().any(|line| {
+            line.split_once(" # ")
+                .is_some_and(|(value, origin)| (value.trim(), origin) == expected)
+        });
+        assert!(found, "{expected:?} in\n{text}");
+    }
+    assert!(!text.contains("sesame"));
+    // What it prints is a configuration again, up to the secrets.
+    std::fs::write(folder.path().join("again.toml"), text.as_bytes()).expect("writes");
+    let (again, _, err) = run(folder.path(), &["check", "--config", "again.toml"]);
+    assert_eq!(again.status.code(), Some(0), "{err}");
+}
+
+#[test]
+fn wrong_configuration_and_wrong_usage_exit_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("weir.toml"), "[rtmp]\nlitsen = ':1'\n").expect("writes");
+    for args in [
+        ["check", "--config", "weir.toml"].as_slice(),
+        &["--config", "weir.toml"],
+    ] {
+        let (output, out, err) = run(folder.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(out, "");
+        assert_eq!(
+            err,
+            "weir.toml:2: rtmp.litsen: unknown key; did you mean rtmp.listen?\n"
+        );
+    }
+    for args in [
+        ["--frobnicate"].as_slice(),
+        &["fly"],
+        &["--config", "absent.toml"],
+    ] {
+        let (output, _, err) = run(folder.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!err.is_empty());
+    }
+}
+
+#[test]
+fn version_and_help_are_fine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in [["--version"], ["-version"], ["-V"]] {
+        let (output, out, _) = run(folder.path(), &args);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(out, format!("weir {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let (output, out, _) = run(folder.path(), &["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(out.contains("check") && out.contains("--config") && !out.contains("reference"));
+}
+
+#[test]
+fn serves_and_drains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut weir = Running::start(folder.path(), &[]);
+    for part in [
+        "weir serves",
+        env!("CARGO_PKG_VERSION"),
+        "role=\"all\"",
+        "node=",
+        "defaults, flags",
+    ] {
+        assert!(weir.first.contains(part), "{part} in {}", weir.first);
+    }
+    TcpStream::connect(weir.address("rtmp")).expect("listens");
+
+    let health = weir.get("/health");
+    let body = health.split_once("\r\n\r\n").expect("a body").1;
+    let health: serde_json::Value = serde_json::from_str(body).expect("json");
+    assert_eq!(health["status"], "ok");
+    assert_eq!(health["activeStreams"], 0);
+    let kept = std::fs::read_to_string(folder.path().join("data/node-id")).expect("is kept");
+    assert_eq!(health["nodeId"], kept.trim());
+    assert!(weir.get("/ready").starts_with("HTTP/1.1 200"));
+    let metrics = weir.get("/metrics");
+    assert!(metrics.contains("weir_build_info{"), "{metrics}");
+    assert!(metrics.contains("weir_uptime_seconds "), "{metrics}");
+
+    weir.signal(Signal::TERM);
+    weir.wait_for("draining");
+    weir.wait_for("weir ended");
+    assert_eq!(weir.end(), Some(0));
+
+    // The name stays.
+    let weir = Running::start(folder.path(), &[]);
+    assert!(weir.first.contains(kept.trim()), "{}", weir.first);
+}
+
+#[test]
+fn logs_json_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut weir = Running::start(folder.path(), &["--log.format", "json", "--node.id", "n-1"]);
+    let first: serde_json::Value = serde_json::from_str(&weir.first).expect("json");
+    assert_eq!(first["message"], "weir serves");
+    assert_eq!(first["node"], "n-1");
+    assert_eq!(first["level"], "INFO");
+    weir.signal(Signal::INT);
+    let last = weir.wait_for("weir ended");
+    serde_json::from_str::<serde_json::Value>(&last).expect("json");
+    assert_eq!(weir.end(), Some(0));
+}
+
+#[test]
+fn a_hangup_reads_the_configuration_again_and_a_broken_one_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("weir.toml");
+    std::fs::write(&file, "[publish]\ngrace = 5\n").expect("writes");
+    let mut weir = Running::start(folder.path(), &["--config", "weir.toml"]);
+
+    std::fs::write(&file, "[publish]\ngrace = 6\n").expect("writes");
+    weir.signal(Signal::HUP);
+    assert!(
+        weir.wait_for("configuration read again")
+            .contains("publish.grace")
+    );
+
+    std::fs::write(&file, "[publish]\ngraze = 6\n").expect("writes");
+    weir.signal(Signal::HUP);
+    assert!(
+        weir.wait_for("stays in force")
+            .contains("did you mean publish.grace?")
+    );
+    assert!(weir.get("/health").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_taken_address_fails_with_1_and_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let weir = Running::start(folder.path(), &[]);
+    for name in ["rtmp", "http"] {
+        let taken = weir.address(name).to_string();
+        let mut args = vec![
+            "--rtmp.listen",
+            "127.0.0.1:0",
+            "--http.listen",
+            "127.0.0.1:0",
+        ];
+        let key = format!("--{name}.listen");
+        args.extend([key.as_str(), taken.as_str()]);
+        let (output, _, err) = run(folder.path(), &args);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert!(err.contains(&taken), "{err}");
+    }
+}
+
+#[test]
+fn a_kept_name_that_is_none_is_not_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("data")).expect("makes");
+    std::fs::write(folder.path().join("data/node-id"), "a b\n").expect("writes");
+    let (output, _, err) = run(
+        folder.path(),
+        &["--rtmp.listen", "127.0.0.1:0", "--http.listen="],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("node-id") && err.contains("a b"), "{err}");
+}

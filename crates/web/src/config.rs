@@ -1,0 +1,45 @@
+//! Where HTTP is served.
+
+use std::time::Duration;
+
+use node::config::forms::{address, count, duration};
+use node::config::{Key, Listen, Section};
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set about HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What the world sees.
+    pub http: HttpConfig,
+    /// What only operators see.
+    pub admin: AdminConfig,
+}
+
+node::section! {
+    /// HTTP.
+    HttpConfig: "http" {
+        /// Where HTTP is served: `/health`, `/ready`, `/metrics`, `/api`.
+        listen: Option<Listen> = Some(Listen::any(8080)), "address";
+        /// Connections at a time, here and at `admin.listen` each; further ones wait. 0 is no limit.
+        connections: usize = 1024, "count";
+        /// A request's head must be there within this, the next one on the same connection too.
+        header_timeout: Duration = Duration::from_secs(30), "duration";
+    }
+}
+
+node::section! {
+    /// HTTP for operators.
+    AdminConfig: "admin" {
+        /// When set, `/metrics` and `/api` are served here, and no longer at `http.listen`.
+        listen: Option<Listen> = None, "address";
+    }
+}
+
+impl Config {
+    /// The reference of all keys.
+    #[must_use]
+    pub fn keys() -> Vec<Key> {
+        [HttpConfig::keys(), AdminConfig::keys()].concat()
+    }
+}

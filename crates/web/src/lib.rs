@@ -1,0 +1,22 @@
+//! Everything a node speaks over HTTP.
+//!
+//! So far: liveness, readiness and metrics. What the answers say comes from a [`Source`], so nothing
+//! here knows where a node keeps it.
+//!
+//! ```no_run
+//! # async fn serve(source: std::sync::Arc<impl weir_web::Source>) -> std::io::Result<()> {
+//! let server = weir_web::Server::start(&weir_web::Config::default(), source)?;
+//! println!("serving at {:?}", server.addresses());
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod error;
+mod routes;
+mod serve;
+
+pub use config::{AdminConfig, Config, HttpConfig};
+pub use routes::{Check, Face, Source, router};
+pub use serve::Server;

@@ -1,0 +1,166 @@
+//! What is answered at which path.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use crate::error::Refusal;
+
+/// The name of something that is checked, and what is wrong with it.
+pub type Check = (&'static str, Result<(), String>);
+
+/// What the answers say. Whatever it asks has a time-out.
+pub trait Source: Send + Sync + 'static {
+    /// The name of the node.
+    fn node_id(&self) -> &str;
+
+    /// What the node does.
+    fn role(&self) -> &'static str;
+
+    /// Streams that have a publisher.
+    fn active_streams(&self) -> impl Future<Output = u64> + Send;
+
+    /// What must be fine for new work to come here.
+    fn checks(&self) -> impl Future<Output = Vec<Check>> + Send;
+
+    /// The metrics, in the text form of Prometheus.
+    fn metrics(&self) -> String;
+}
+
+/// Who a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// Everybody, where operators have a listener of their own.
+    Public,
+    /// Operators.
+    Admin,
+    /// Both.
+    All,
+}
+
+struct Shared<S> {
+    source: Arc<S>,
+    start: Instant,
+}
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            start: self.start,
+        }
+    }
+}
+
+/// The routes of one listener.
+pub fn router<S: Source>(face: Face, source: Arc<S>) -> Router {
+    // Balancers and probes ask every listener.
+    let mut router = Router::new()
+        .route("/health", get(health::<S>))
+        .route("/ready", get(ready::<S>));
+    if face != Face::Public {
+        router = router
+            .route("/metrics", get(metrics::<S>))
+            .route("/api/ping", get(ping));
+    }
+    router
+        .fallback(async || Refusal::NOT_FOUND)
+        .method_not_allowed_fallback(async || Refusal::METHOD_NOT_ALLOWED)
+        .with_state(Shared {
+            source,
+            start: Instant::now(),
+        })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health<'a> {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+    active_streams: u64,
+    node_id: &'a str,
+    role: &'static str,
+}
+
+/// Liveness alone: whoever can answer is alive.
+async fn health<S: Source>(State(shared): State<Shared<S>>) -> impl IntoResponse {
+    let source = &shared.source;
+    let health = Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: shared.start.elapsed().as_secs(),
+        active_streams: source.active_streams().await,
+        node_id: source.node_id(),
+        role: source.role(),
+    };
+    ([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    checks: BTreeMap<&'static str, String>,
+    time: u64,
+}
+
+async fn ready<S: Source>(State(shared): State<Shared<S>>) -> impl IntoResponse {
+    let checks = shared.source.checks().await;
+    let ready = checks.iter().all(|(_, check)| check.is_ok());
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let said = |check: Result<(), String>| check.err().unwrap_or_else(|| "ok".to_owned());
+    let checks = checks
+        .into_iter()
+        .map(|(name, check)| (name, said(check)))
+        .collect();
+    let answer = Ready {
+        ready,
+        checks,
+        time: unix_seconds(),
+    };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(answer))
+}
+
+async fn metrics<S: Source>(State(shared): State<Shared<S>>) -> impl IntoResponse {
+    metrics::gauge!("weir_uptime_seconds").set(shared.start.elapsed().as_secs_f64());
+    // Thousands of series take milliseconds to write, which the media on this worker must not feel.
+    let text = tokio::task::spawn_blocking(move || shared.source.metrics()).await;
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text.unwrap_or_default(),
+    )
+}
+
+#[derive(Serialize)]
+struct Pong {
+    message: &'static str,
+    time: u64,
+}
+
+async fn ping() -> Json<Pong> {
+    Json(Pong {
+        message: "pong",
+        time: unix_seconds(),
+    })
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
