@@ -40,7 +40,11 @@ pub(crate) struct Permit {
 impl Admission {
     /// At most `total` connections, `per_address` from one address; 0 is no limit.
     pub(crate) fn new(total: usize, per_address: usize) -> Admission {
-        Admission { total, per_address, counts: Arc::default() }
+        Admission {
+            total,
+            per_address,
+            counts: Arc::default(),
+        }
     }
 
     pub(crate) fn admit(&self, address: IpAddr) -> Admitted {
@@ -65,12 +69,21 @@ impl Admission {
             None => {
                 counts.all += 1;
                 *counts.by_address.entry(address).or_default() += 1;
-                Admitted::Yes(Permit { counts: Arc::clone(&self.counts), address: Some(address) })
+                Admitted::Yes(Permit {
+                    counts: Arc::clone(&self.counts),
+                    address: Some(address),
+                })
             }
             Some(_) if counts.explained >= EXPLAINED => Admitted::Closed,
             Some(why) => {
                 counts.explained += 1;
-                Admitted::Refused(Permit { counts: Arc::clone(&self.counts), address: None }, why)
+                Admitted::Refused(
+                    Permit {
+                        counts: Arc::clone(&self.counts),
+                        address: None,
+                    },
+                    why,
+                )
             }
         }
     }
@@ -101,10 +114,16 @@ mod tests {
     fn counts_by_address_and_in_all_and_forgets_who_left() {
         let admission = Admission::new(3, 2);
         let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let Admitted::Yes(first) = admission.admit(a) else { panic!("refused") };
-        let Admitted::Yes(_second) = admission.admit(a) else { panic!("refused") };
+        let Admitted::Yes(first) = admission.admit(a) else {
+            panic!("refused")
+        };
+        let Admitted::Yes(_second) = admission.admit(a) else {
+            panic!("refused")
+        };
         assert!(matches!(admission.admit(a), Admitted::Refused(..)));
-        let Admitted::Yes(_third) = admission.admit(b) else { panic!("refused") };
+        let Admitted::Yes(_third) = admission.admit(b) else {
+            panic!("refused")
+        };
         assert!(matches!(admission.admit(b), Admitted::Refused(..)));
         drop(first);
         assert!(matches!(admission.admit(a), Admitted::Yes(_)));
@@ -116,7 +135,10 @@ mod tests {
         let a = IpAddr::from([127, 0, 0, 1]);
         let _held = admission.admit(a);
         let told: Vec<Admitted> = (0..EXPLAINED).map(|_| admission.admit(a)).collect();
-        assert!(told.iter().all(|admitted| matches!(admitted, Admitted::Refused(..))));
+        assert!(
+            told.iter()
+                .all(|admitted| matches!(admitted, Admitted::Refused(..)))
+        );
         assert!(matches!(admission.admit(a), Admitted::Closed));
         drop(told);
         assert!(matches!(admission.admit(a), Admitted::Refused(..)));

@@ -29,9 +29,13 @@ impl fmt::Debug for Identity {
 pub(crate) enum Denied {
     #[error("{0} this stream needs a token: add ?token=… to the stream key")]
     NoToken(&'static str),
-    #[error("the token given is not right for {0} this stream: check it, and that it belongs to this stream key")]
+    #[error(
+        "the token given is not right for {0} this stream: check it, and that it belongs to this stream key"
+    )]
     WrongToken(&'static str),
-    #[error("this node has no token for this stream key: check its spelling, or add it to auth.static")]
+    #[error(
+        "this node has no token for this stream key: check its spelling, or add it to auth.static"
+    )]
     UnknownKey,
 }
 
@@ -49,7 +53,10 @@ struct Rule {
 impl Rule {
     /// What fits a stream best comes first: its own name, then patterns that name more of it.
     fn reach(&self) -> (bool, std::cmp::Reverse<usize>) {
-        (self.pattern.contains('*'), std::cmp::Reverse(self.pattern.len()))
+        (
+            self.pattern.contains('*'),
+            std::cmp::Reverse(self.pattern.len()),
+        )
     }
 }
 
@@ -85,7 +92,11 @@ impl Auth {
             Action::Play => "playing",
         };
         let mut denied = None;
-        for rule in self.rules.iter().filter(|rule| matches(&rule.pattern, key.as_str())) {
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| matches(&rule.pattern, key.as_str()))
+        {
             let wanted = match action {
                 Action::Publish => &rule.publish,
                 Action::Play => &rule.play,
@@ -122,7 +133,12 @@ fn same(wanted: &str, given: &str) -> bool {
     let (wanted, given) = (wanted.as_bytes(), given.as_bytes());
     let mut differs = wanted.len() ^ given.len();
     for (index, byte) in given.iter().enumerate() {
-        differs |= usize::from(byte ^ wanted.get(index % wanted.len().max(1)).copied().unwrap_or(0));
+        differs |= usize::from(
+            byte ^ wanted
+                .get(index % wanted.len().max(1))
+                .copied()
+                .unwrap_or(0),
+        );
     }
     differs == 0
 }

@@ -47,7 +47,10 @@ impl Burst {
             self.len += slice.len();
             self.slices.push(slice.clone());
         }
-        self.ends.push(End { bytes: self.len, slices: self.slices.len() });
+        self.ends.push(End {
+            bytes: self.len,
+            slices: self.slices.len(),
+        });
     }
 
     /// The sequence number after its last tag.
@@ -92,13 +95,20 @@ impl Burst {
     pub(crate) fn start_of(&self, next: u64) -> Option<usize> {
         match next.checked_sub(self.first)? {
             0 => Some(0),
-            index => self.ends.get(usize::try_from(index).ok()? - 1).map(|end| end.bytes),
+            index => self
+                .ends
+                .get(usize::try_from(index).ok()? - 1)
+                .map(|end| end.bytes),
         }
     }
 
     /// The bytes from `start` on in one piece, when they have been joined.
     pub(crate) fn flat(&self, start: usize) -> Option<&[u8]> {
-        if self.flat.len() == self.len { self.flat.get(start..) } else { None }
+        if self.flat.len() == self.len {
+            self.flat.get(start..)
+        } else {
+            None
+        }
     }
 
     /// The bytes from `start` (a tag's begin) on, for a vectored write.
@@ -106,23 +116,37 @@ impl Burst {
         let skip = if start == 0 {
             0
         } else {
-            self.ends.iter().find(|end| end.bytes == start).map_or(0, |end| end.slices)
+            self.ends
+                .iter()
+                .find(|end| end.bytes == start)
+                .map_or(0, |end| end.slices)
         };
-        self.slices.iter().skip(skip).map(|slice| IoSlice::new(slice)).collect()
+        self.slices
+            .iter()
+            .skip(skip)
+            .map(|slice| IoSlice::new(slice))
+            .collect()
     }
 
     /// After a write that stopped at `stop`: the next tag to begin, and what is left of the one that was cut.
     pub(crate) fn cut(&self, stop: usize) -> (u64, Vec<Bytes>) {
         let whole = self.ends.partition_point(|end| end.bytes <= stop);
         let start = whole.checked_sub(1).and_then(|last| self.ends.get(last));
-        let start = start.copied().unwrap_or(End { bytes: 0, slices: 0 });
+        let start = start.copied().unwrap_or(End {
+            bytes: 0,
+            slices: 0,
+        });
         let next = self.first + whole as u64;
         let Some(end) = self.ends.get(whole).filter(|_| start.bytes < stop) else {
             return (next, Vec::new());
         };
         let mut offset = start.bytes;
         let mut rest = Vec::new();
-        for slice in self.slices.get(start.slices..end.slices).unwrap_or_default() {
+        for slice in self
+            .slices
+            .get(start.slices..end.slices)
+            .unwrap_or_default()
+        {
             let skip = stop.saturating_sub(offset).min(slice.len());
             if skip < slice.len() {
                 rest.push(slice.slice(skip..));
@@ -136,7 +160,17 @@ impl Burst {
 /// The wire form of a tag for RTMP players, made on first need and kept with the tag.
 pub(crate) fn rtmp_wire(tag: &media::MarkedTag, chunk_size: u32) -> &[Bytes] {
     let [slot, _] = &tag.wire;
-    &slot.get_or_make(|| Wire::new(rtmp::wire::wire(&tag.tag, tag.play_ms(), chunk_size, SHARED_MESSAGE_STREAM))).slices
+    let make = || rtmp::wire::wire(&tag.tag, time_of(tag), chunk_size, SHARED_MESSAGE_STREAM);
+    &slot.get_or_make(|| Wire::new(make())).slices
+}
+
+/// The timestamp a player gets for a tag. ffmpeg takes metadata at any time but 0 for a subtitle.
+pub(crate) fn time_of(tag: &media::MarkedTag) -> u32 {
+    if tag.tag.is_metadata() {
+        0
+    } else {
+        tag.play_ms()
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +190,13 @@ mod tests {
     fn a_cut_names_the_next_tag_and_the_rest_of_the_cut_one() {
         let burst = burst();
         assert_eq!(burst.cut(0), (7, Vec::new()));
-        assert_eq!(burst.cut(1), (8, vec![Bytes::from_static(b"b"), Bytes::from_static(b"cde")]));
+        assert_eq!(
+            burst.cut(1),
+            (
+                8,
+                vec![Bytes::from_static(b"b"), Bytes::from_static(b"cde")]
+            )
+        );
         assert_eq!(burst.cut(3), (8, vec![Bytes::from_static(b"de")]));
         assert_eq!(burst.cut(5), (9, Vec::new()));
         assert_eq!(burst.cut(6), (10, vec![Bytes::from_static(b"g")]));
@@ -171,7 +211,14 @@ mod tests {
         assert_eq!(burst.start_of(9), Some(5));
         assert_eq!(burst.start_of(10), Some(7));
         assert_eq!(burst.start_of(11), None);
-        assert_eq!(burst.slices(5).iter().map(|slice| slice.len()).sum::<usize>(), 2);
+        assert_eq!(
+            burst
+                .slices(5)
+                .iter()
+                .map(|slice| slice.len())
+                .sum::<usize>(),
+            2
+        );
         assert_eq!(burst.flat(5), None);
         burst.flatten();
         assert_eq!(burst.flat(5), Some(&b"fg"[..]));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use media::{Cursor, EndReason, Join, MarkedTag, ReadError};
 
-use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire};
+use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire, time_of};
 use crate::context::Context;
 use crate::gate::{Gate, Verdict};
 use crate::seat::Seat;
@@ -89,7 +89,9 @@ impl CatchUp {
     }
 
     fn may_join_group(&self) -> bool {
-        self.gate.is_open() && self.message_stream == SHARED_MESSAGE_STREAM && self.joining.is_none()
+        self.gate.is_open()
+            && self.message_stream == SHARED_MESSAGE_STREAM
+            && self.joining.is_none()
     }
 
     /// Writes some of what there is.
@@ -114,12 +116,18 @@ impl CatchUp {
                     }
                     joins = self.joining.take();
                     if let Some(joining) = &joins {
-                        opening = opening_of(&joining.join, tag, self.message_stream, &self.context);
+                        opening =
+                            opening_of(&joining.join, tag, self.message_stream, &self.context);
                     }
                     if self.message_stream == SHARED_MESSAGE_STREAM {
                         burst.push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
                     } else {
-                        burst.push(&own_wire(&tag.tag, tag.play_ms(), self.message_stream, &self.context));
+                        burst.push(&own_wire(
+                            &tag.tag,
+                            time_of(tag),
+                            self.message_stream,
+                            &self.context,
+                        ));
                     }
                     // A joiner gets its first picture before anyone gets a backlog.
                     if joins.is_some() || burst.len() >= TURN || burst.is_full() {
@@ -153,14 +161,29 @@ impl CatchUp {
 }
 
 /// What a joiner needs before its first tag: metadata and the configuration of that moment.
-fn opening_of(join: &Join, first: &MarkedTag, message_stream: u32, context: &Context) -> Vec<Bytes> {
+fn opening_of(
+    join: &Join,
+    first: &MarkedTag,
+    message_stream: u32,
+    context: &Context,
+) -> Vec<Bytes> {
     let mut slices = Vec::new();
     for tag in &join.configuration.tags {
-        slices.extend(own_wire(&tag.tag, first.play_ms(), message_stream, context));
+        let time = if tag.tag.is_metadata() {
+            time_of(tag)
+        } else {
+            first.play_ms()
+        };
+        slices.extend(own_wire(&tag.tag, time, message_stream, context));
     }
     slices
 }
 
 fn own_wire(tag: &flv::Tag, timestamp: u32, message_stream: u32, context: &Context) -> Vec<Bytes> {
-    rtmp::wire::wire(tag, timestamp, context.rtmp.outbound_chunk_size(), message_stream)
+    rtmp::wire::wire(
+        tag,
+        timestamp,
+        context.rtmp.outbound_chunk_size(),
+        message_stream,
+    )
 }

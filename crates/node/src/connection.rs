@@ -49,8 +49,6 @@ pub(crate) enum Message {
     PumpEnded(Option<End>),
     /// The node goes away: it should connect elsewhere.
     Drain,
-    #[cfg(test)]
-    PanicPump,
 }
 
 /// How a conversation ended.
@@ -107,8 +105,19 @@ impl Actor for Connection {
         myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { context, node, accepted } = arguments;
-        let Accepted { socket, addr, protocol, tls, permit, refusal } = accepted;
+        let Arguments {
+            context,
+            node,
+            accepted,
+        } = arguments;
+        let Accepted {
+            socket,
+            addr,
+            protocol,
+            tls,
+            permit,
+            refusal,
+        } = accepted;
         let transport = Transport::new(socket, tls)?;
         let peer = Arc::new(Peer::new(addr, transport));
         let conversation =
@@ -136,7 +145,10 @@ impl Actor for Connection {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::PumpEnded(Some(end)) => {
-                state.context.metrics.disconnected(state.protocol, end.label());
+                state
+                    .context
+                    .metrics
+                    .disconnected(state.protocol, end.label());
                 debug!(
                     peer = %state.peer.addr,
                     end = end.label(),
@@ -148,10 +160,10 @@ impl Actor for Connection {
             }
             Message::PumpEnded(None) => return Err("the conversation panicked".into()),
             Message::Drain => {
-                state.peer.post(Command::Reconnect { why: "this node is shutting down".to_owned() });
+                state.peer.post(Command::Reconnect {
+                    why: "this node is shutting down".to_owned(),
+                });
             }
-            #[cfg(test)]
-            Message::PanicPump => state.peer.post(Command::Panic),
         }
         Ok(())
     }

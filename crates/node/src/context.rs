@@ -32,13 +32,19 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { start: Instant::now(), unix: i64::try_from(unix.as_nanos()).unwrap_or(i64::MAX) }
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Clock {
+            start: Instant::now(),
+            unix: i64::try_from(unix.as_nanos()).unwrap_or(i64::MAX),
+        }
     }
 
     /// Nanoseconds since 1970.
     pub(crate) fn now(&self) -> i64 {
-        self.unix.saturating_add(i64::try_from(self.start.elapsed().as_nanos()).unwrap_or(i64::MAX))
+        self.unix
+            .saturating_add(i64::try_from(self.start.elapsed().as_nanos()).unwrap_or(i64::MAX))
     }
 
     /// How long ago `then` was.

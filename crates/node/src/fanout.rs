@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::burst::{Burst, rtmp_wire};
 use crate::context::Context;
-use crate::pump::Pump;
 use crate::peer::{Peer, Service};
+use crate::pump::Pump;
 use crate::seat::Seat;
 use crate::subscriber;
 
@@ -78,7 +78,11 @@ impl Drop for Member {
 
 impl Fanout {
     pub(crate) fn new(ring: Ring, context: Arc<Context>) -> Fanout {
-        Fanout { ring, context, groups: Mutex::default() }
+        Fanout {
+            ring,
+            context,
+            groups: Mutex::default(),
+        }
     }
 
     /// Has a group serve the player from tag `next` on.
@@ -90,13 +94,22 @@ impl Fanout {
             .joining
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Member { peer: Arc::clone(&seat.peer), membership, subscriber });
+            .push(Member {
+                peer: Arc::clone(&seat.peer),
+                membership,
+                subscriber,
+            });
         inbox.wake.notify_one();
     }
 
     /// Lets the groups drop players that left.
     pub(crate) fn someone_left(&self) {
-        for group in self.groups.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for group in self
+            .groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             group.inbox.wake.notify_one();
         }
     }
@@ -104,7 +117,9 @@ impl Fanout {
     fn smallest_group(&self) -> Arc<Inbox> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|group| !group._task.is_finished());
-        let smallest = groups.iter().min_by_key(|group| group.inbox.size.load(Ordering::Relaxed));
+        let smallest = groups
+            .iter()
+            .min_by_key(|group| group.inbox.size.load(Ordering::Relaxed));
         if let Some(group) = smallest {
             let full = group.inbox.size.load(Ordering::Relaxed) >= GROUP_SIZE;
             if !full || groups.len() >= self.context.workers {
@@ -122,7 +137,10 @@ impl Fanout {
             oldest: 0,
             video: VideoPace::default(),
         };
-        groups.push(Group { inbox: Arc::clone(&inbox), _task: Pump::spawn(server.run()) });
+        groups.push(Group {
+            inbox: Arc::clone(&inbox),
+            _task: Pump::spawn(server.run()),
+        });
         inbox
     }
 }
@@ -174,9 +192,14 @@ impl Server {
 
     /// Takes in who joins, and drops who left.
     fn welcome(&mut self) {
-        self.members.retain(|member| member.peer.lock().place.is_member(member.membership));
+        self.members
+            .retain(|member| member.peer.lock().place.is_member(member.membership));
         let joining = std::mem::take(
-            &mut *self.inbox.joining.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut *self
+                .inbox
+                .joining
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
         );
         self.members.extend(joining);
         self.inbox.size.store(self.members.len(), Ordering::Relaxed);
@@ -203,7 +226,8 @@ impl Server {
                             }
                             frame |= !tag.tag.is_audio();
                             self.video.note(tag);
-                            self.burst.push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
+                            self.burst
+                                .push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
                         }
                     }
                     Err(ReadError::Lagged { .. } | ReadError::Ended(_)) => return false,
@@ -225,7 +249,9 @@ impl Server {
                 return true;
             }
             let waited = self.context.clock.since(self.oldest);
-            let Some(left) = RIDE.checked_sub(waited) else { return true };
+            let Some(left) = RIDE.checked_sub(waited) else {
+                return true;
+            };
             if !self.video.is_due_within(left, self.context.clock.now()) {
                 return true;
             }
@@ -262,17 +288,27 @@ impl Server {
                 Service::Behind | Service::Left => drop(self.members.swap_remove(index)),
                 Service::Failed(error) => {
                     let member = self.members.swap_remove(index);
-                    drop(member.subscriber.cast(subscriber::Message::SocketFailed(error)));
+                    drop(
+                        member
+                            .subscriber
+                            .cast(subscriber::Message::SocketFailed(error)),
+                    );
                 }
             }
             turn += 1;
             if turn == WRITES_PER_TURN {
-                self.context.metrics.delivered(bytes, served, self.context.clock.since(self.oldest));
+                self.context.metrics.delivered(
+                    bytes,
+                    served,
+                    self.context.clock.since(self.oldest),
+                );
                 (turn, bytes, served) = (0, 0, 0);
                 tokio::task::yield_now().await;
             }
         }
-        self.context.metrics.delivered(bytes, served, self.context.clock.since(self.oldest));
+        self.context
+            .metrics
+            .delivered(bytes, served, self.context.clock.since(self.oldest));
         self.inbox.size.store(self.members.len(), Ordering::Relaxed);
         self.burst.shrink(KEEP_BUFFER);
     }

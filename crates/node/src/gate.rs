@@ -69,12 +69,20 @@ impl Gate {
             self.hold = false;
             self.skip_video = false;
         }
-        let lag = if tag.seq < self.joined_at { 0 } else { now.saturating_sub(tag.ingest) };
+        let lag = if tag.seq < self.joined_at {
+            0
+        } else {
+            now.saturating_sub(tag.ingest)
+        };
         if lag > self.drop_after {
             return Verdict::TooSlow;
         }
         if tag.tag.is_audio() {
-            return if self.wants.audio { Verdict::Send } else { Verdict::LeaveOut };
+            return if self.wants.audio {
+                Verdict::Send
+            } else {
+                Verdict::LeaveOut
+            };
         }
         if !self.wants.video {
             self.skip_video = true;
@@ -85,6 +93,10 @@ impl Gate {
         } else if tag.tag.is_keyframe() {
             self.skip_video = false;
         }
-        if self.skip_video { Verdict::LeaveOut } else { Verdict::Send }
+        if self.skip_video {
+            Verdict::LeaveOut
+        } else {
+            Verdict::Send
+        }
     }
 }

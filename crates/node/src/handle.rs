@@ -73,8 +73,10 @@ impl Node {
     /// Binds the addresses and starts the actors.
     pub async fn start(config: Config) -> Result<Node, StartError> {
         let endpoints = bind(&config)?;
-        let addresses =
-            endpoints.iter().map(|endpoint| (endpoint.protocol, endpoint.address())).collect();
+        let addresses = endpoints
+            .iter()
+            .map(|endpoint| (endpoint.protocol, endpoint.address()))
+            .collect();
         let id = config.node.id.clone().unwrap_or_else(generated_id);
         let drain_timeout = config.node.drain_timeout;
         let context = Arc::new(Context {
@@ -94,7 +96,15 @@ impl Node {
         let arguments = node::Arguments { context, endpoints };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
         let draining = AtomicBool::new(false);
-        Ok(Node { inner: Arc::new(Inner { actor, addresses, id, draining, drain_timeout }) })
+        Ok(Node {
+            inner: Arc::new(Inner {
+                actor,
+                addresses,
+                id,
+                draining,
+                drain_timeout,
+            }),
+        })
     }
 
     /// The addresses it listens on, by protocol.
@@ -129,7 +139,11 @@ impl Node {
 
     /// Ends a stream and disconnects its publisher.
     pub fn stop_stream(&self, key: media::StreamKey, why: &str) {
-        drop(self.inner.actor.cast(node::Message::StopStream(key, why.to_owned())));
+        drop(
+            self.inner
+                .actor
+                .cast(node::Message::StopStream(key, why.to_owned())),
+        );
     }
 
     /// How many peers are connected.
@@ -147,7 +161,17 @@ impl Node {
         while self.connections().await > 0 && Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
         }
-        drop(self.inner.actor.stop_and_wait(None, Some(ANSWER_TIME)).await);
+        drop(
+            self.inner
+                .actor
+                .stop_and_wait(None, Some(ANSWER_TIME))
+                .await,
+        );
+    }
+
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> &ActorRef<node::Message> {
+        &self.inner.actor
     }
 
     async fn ask<T: Send + 'static>(
@@ -164,8 +188,10 @@ impl Node {
 fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
     let mut endpoints = Vec::new();
     if let Some(listen) = &config.rtmp.listen {
-        let endpoint = Endpoint::bind("rtmp", listen, None)
-            .map_err(|error| StartError::Bind { key: "rtmp.listen", error })?;
+        let endpoint = Endpoint::bind("rtmp", listen, None).map_err(|error| StartError::Bind {
+            key: "rtmp.listen",
+            error,
+        })?;
         endpoints.push(endpoint);
     }
     if let Some(listen) = &config.rtmps.listen {
@@ -173,8 +199,12 @@ fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
             return Err(StartError::NoCertificate);
         };
         let certificates = Arc::new(rtmp::tls::ReloadingAcceptor::new(certificate, key)?);
-        let endpoint = Endpoint::bind("rtmps", listen, Some(certificates))
-            .map_err(|error| StartError::Bind { key: "rtmps.listen", error })?;
+        let endpoint = Endpoint::bind("rtmps", listen, Some(certificates)).map_err(|error| {
+            StartError::Bind {
+                key: "rtmps.listen",
+                error,
+            }
+        })?;
         endpoints.push(endpoint);
     }
     Ok(endpoints)

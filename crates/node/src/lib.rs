@@ -31,6 +31,8 @@ mod pump;
 mod seat;
 mod stream;
 mod subscriber;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use config::Config;

@@ -38,11 +38,17 @@ impl Endpoint {
         tls: Option<Arc<rtmp::tls::ReloadingAcceptor>>,
     ) -> io::Result<Endpoint> {
         let socket = Arc::new(TcpListener::from_std(listen.bind()?)?);
-        Ok(Endpoint { protocol, tls, socket })
+        Ok(Endpoint {
+            protocol,
+            tls,
+            socket,
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+        self.socket
+            .local_addr()
+            .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 }
 
@@ -96,7 +102,11 @@ impl Actor for Listener {
 }
 
 async fn accept(arguments: Arguments) {
-    let Arguments { context, node, endpoint } = arguments;
+    let Arguments {
+        context,
+        node,
+        endpoint,
+    } = arguments;
     loop {
         let (socket, addr) = match endpoint.socket.accept().await {
             Ok(accepted) => accepted,
@@ -118,9 +128,18 @@ async fn accept(arguments: Arguments) {
         if let Err(error) = prepare(&socket, &context) {
             debug!(peer = %addr, %error, "socket options not set");
         }
-        let tls = endpoint.tls.as_ref().map(|certificates| certificates.config(Instant::now()));
-        let accepted =
-            Accepted { socket, addr, protocol: endpoint.protocol, tls, permit, refusal };
+        let tls = endpoint
+            .tls
+            .as_ref()
+            .map(|certificates| certificates.config(Instant::now()));
+        let accepted = Accepted {
+            socket,
+            addr,
+            protocol: endpoint.protocol,
+            tls,
+            permit,
+            refusal,
+        };
         if node.cast(node::Message::Accepted(accepted)).is_err() {
             return;
         }
@@ -131,7 +150,9 @@ async fn accept(arguments: Arguments) {
 fn is_peers_fault(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     )
 }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use media::DropReason;
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 
 /// The handles of one node.
 pub(crate) struct Metrics {
@@ -37,7 +40,8 @@ impl Drop for Held {
 impl Metrics {
     pub(crate) fn new() -> Metrics {
         describe();
-        let dropped = |reason: &'static str| counter!("weir_tags_dropped_total", "reason" => reason);
+        let dropped =
+            |reason: &'static str| counter!("weir_tags_dropped_total", "reason" => reason);
         let tags = |kind: &'static str| counter!("weir_tags_total", "kind" => kind);
         Metrics {
             egress: counter!("weir_egress_bytes_total", "protocol" => "rtmp"),
@@ -71,7 +75,12 @@ impl Metrics {
 
     /// A tag was left out for a player, because it lags or because it did not want it.
     pub(crate) fn left_out(&self, lags: bool) {
-        if lags { &self.skipped_video } else { &self.not_wanted }.increment(1);
+        if lags {
+            &self.skipped_video
+        } else {
+            &self.not_wanted
+        }
+        .increment(1);
     }
 
     /// A player was overtaken by the ring.
@@ -148,10 +157,25 @@ fn describe() {
     describe_counter!("weir_ingress_bytes_total", "Media bytes from publishers");
     describe_counter!("weir_egress_bytes_total", "Media bytes to players");
     describe_counter!("weir_tags_total", "Tags from publishers, by kind");
-    describe_counter!("weir_tags_dropped_total", "Tags that were left out, by reason");
-    describe_histogram!("weir_join_seconds", "From a play request to its first media");
-    describe_histogram!("weir_delivery_seconds", "From a tag's ingest to the players' sockets");
-    describe_counter!("weir_auth_total", "Decisions on publish and play, by result");
+    describe_counter!(
+        "weir_tags_dropped_total",
+        "Tags that were left out, by reason"
+    );
+    describe_histogram!(
+        "weir_join_seconds",
+        "From a play request to its first media"
+    );
+    describe_histogram!(
+        "weir_delivery_seconds",
+        "From a tag's ingest to the players' sockets"
+    );
+    describe_counter!(
+        "weir_auth_total",
+        "Decisions on publish and play, by result"
+    );
     describe_gauge!("weir_draining", "1 while the node drains");
-    describe_gauge!("weir_headroom_ratio", "Share of the processors that is free");
+    describe_gauge!(
+        "weir_headroom_ratio",
+        "Share of the processors that is free"
+    );
 }

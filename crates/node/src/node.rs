@@ -28,7 +28,11 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Message {
     /// A listener accepted a peer.
     Accepted(Accepted),
-    Publish(StreamKey, PublishRequest, RpcReplyPort<Result<Published, Refusal>>),
+    Publish(
+        StreamKey,
+        PublishRequest,
+        RpcReplyPort<Result<Published, Refusal>>,
+    ),
     Subscribe(
         StreamKey,
         SubscribeRequest,
@@ -46,7 +50,9 @@ pub(crate) enum Message {
     /// How many connections there are.
     Connections(RpcReplyPort<usize>),
     #[cfg(test)]
-    PanicStream(StreamKey),
+    ToStream(StreamKey, stream::Message),
+    #[cfg(test)]
+    PanicListener,
 }
 
 /// What the node is started with.
@@ -122,12 +128,10 @@ impl Actor for Node {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Accepted(accepted) => state.connect(&myself, accepted).await,
-            Message::Publish(key, request, reply) => {
-                match state.stream(&myself, key).await {
-                    Ok(stream) => drop(stream.cast(stream::Message::Publish(request, reply))),
-                    Err(refusal) => drop(reply.send(Err(refusal))),
-                }
-            }
+            Message::Publish(key, request, reply) => match state.stream(&myself, key).await {
+                Ok(stream) => drop(stream.cast(stream::Message::Publish(request, reply))),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            },
             Message::Subscribe(key, request, reply) => {
                 let waits = !state.context.config.play.wait.is_zero();
                 let stream = if waits || state.streams.contains_key(&key) {
@@ -141,12 +145,17 @@ impl Actor for Node {
                 }
             }
             Message::StreamOver(key, id) => {
-                if state.streams.get(&key).is_some_and(|entry| entry.stream.get_id() == id) {
+                if state
+                    .streams
+                    .get(&key)
+                    .is_some_and(|entry| entry.stream.get_id() == id)
+                {
                     state.streams.remove(&key);
                 }
             }
             Message::StreamIdle(key, id, requests) => {
-                let same = |entry: &Entry| entry.stream.get_id() == id && entry.requests == requests;
+                let same =
+                    |entry: &Entry| entry.stream.get_id() == id && entry.requests == requests;
                 if state.streams.get(&key).is_some_and(same)
                     && let Some(entry) = state.streams.remove(&key)
                 {
@@ -173,9 +182,19 @@ impl Actor for Node {
                 drop(reply.send(()));
             }
             #[cfg(test)]
-            Message::PanicStream(key) => {
+            Message::ToStream(key, message) => {
                 if let Some(entry) = state.streams.get(&key) {
-                    drop(entry.stream.cast(stream::Message::Panic));
+                    drop(entry.stream.cast(message));
+                }
+            }
+            #[cfg(test)]
+            Message::PanicListener => {
+                for listener in state
+                    .listeners
+                    .iter()
+                    .filter_map(|watched| watched.actor.as_ref())
+                {
+                    drop(listener.cast(listener::Message::PumpEnded));
                 }
             }
         }
@@ -191,7 +210,9 @@ impl Actor for Node {
         let (gone, failure) = match event {
             SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), None),
             SupervisionEvent::ActorFailed(actor, error) => (actor.get_id(), Some(error)),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
+                return Ok(());
+            }
         };
         if let Some(error) = &failure {
             error!(%error, "an actor failed");
@@ -200,9 +221,14 @@ impl Actor for Node {
             return Ok(());
         }
         // A stream that ended well has said so before; one that failed frees its key here.
-        state.streams.retain(|_, entry| entry.stream.get_id() != gone);
+        state
+            .streams
+            .retain(|_, entry| entry.stream.get_id() != gone);
         let listener = state.listeners.iter().position(|watched| {
-            watched.actor.as_ref().is_some_and(|actor| actor.get_id() == gone)
+            watched
+                .actor
+                .as_ref()
+                .is_some_and(|actor| actor.get_id() == gone)
         });
         if let Some(index) = listener
             && !state.draining
@@ -255,7 +281,13 @@ impl State {
         };
         match Actor::spawn_linked(None, Stream, arguments, myself.get_cell()).await {
             Ok((stream, _)) => {
-                self.streams.insert(key, Entry { stream: stream.clone(), requests: 1 });
+                self.streams.insert(
+                    key,
+                    Entry {
+                        stream: stream.clone(),
+                        requests: 1,
+                    },
+                );
                 Ok(stream)
             }
             Err(error) => {
@@ -270,7 +302,9 @@ impl State {
         myself: &ActorRef<Message>,
         index: usize,
     ) -> Result<(), ActorProcessingErr> {
-        let Some(watched) = self.listeners.get_mut(index) else { return Ok(()) };
+        let Some(watched) = self.listeners.get_mut(index) else {
+            return Ok(());
+        };
         let arguments = listener::Arguments {
             context: Arc::clone(&self.context),
             node: myself.clone(),
@@ -283,7 +317,9 @@ impl State {
 
     /// Starts a failed listener again after a pause, unless it fails all the time.
     fn listener_failed(&mut self, myself: &ActorRef<Message>, index: usize) {
-        let Some(watched) = self.listeners.get_mut(index) else { return };
+        let Some(watched) = self.listeners.get_mut(index) else {
+            return;
+        };
         watched.actor = None;
         if watched.first_failure.elapsed() > RESTART_WINDOW {
             watched.failures = 0;
@@ -303,7 +339,11 @@ impl State {
     fn drain(&mut self) {
         self.draining = true;
         self.context.metrics.draining(true);
-        info!(connections = self.connections.len(), streams = self.streams.len(), "draining");
+        info!(
+            connections = self.connections.len(),
+            streams = self.streams.len(),
+            "draining"
+        );
         for watched in &self.listeners {
             if let Some(actor) = &watched.actor {
                 actor.stop(None);
@@ -321,7 +361,9 @@ async fn follow_load(context: Arc<Context>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {
             ticks.tick().await;
-            context.metrics.headroom((1.0 - context.pace.busy()).max(0.0));
+            context
+                .metrics
+                .headroom((1.0 - context.pace.busy()).max(0.0));
         }
     };
     tokio::join!(follow, report);

@@ -67,10 +67,12 @@ impl Pace {
             }
             let busy = now.1.saturating_sub(last.1).as_secs_f64() / wall;
             last = now;
-            self.busy_permille.store((busy * 1000.0) as u64, Ordering::Relaxed);
+            self.busy_permille
+                .store((busy * 1000.0) as u64, Ordering::Relaxed);
             if self.coalesce == Coalesce::Adaptive {
                 let gather = adapt(self.gather(), busy);
-                self.gather_us.store(gather.as_micros() as u64, Ordering::Relaxed);
+                self.gather_us
+                    .store(gather.as_micros() as u64, Ordering::Relaxed);
             }
         }
     }
@@ -82,7 +84,11 @@ fn adapt(gather: Duration, busy: f64) -> Duration {
         (gather.mul_f64(1.0 + (busy - BUSY) * 2.0) + Duration::from_millis(10)).min(MAX_GATHER)
     } else if busy < CALM {
         let shorter = gather.mul_f64(0.9);
-        if shorter < Duration::from_millis(5) { Duration::ZERO } else { shorter }
+        if shorter < Duration::from_millis(5) {
+            Duration::ZERO
+        } else {
+            shorter
+        }
     } else {
         gather
     }
@@ -90,7 +96,10 @@ fn adapt(gather: Duration, busy: f64) -> Duration {
 
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 #[cfg(test)]

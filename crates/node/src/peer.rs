@@ -113,7 +113,10 @@ impl Peer {
 
     /// Asks the connection's pump to do something.
     pub(crate) fn post(&self, command: Command) {
-        self.posted.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.posted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
         self.wake.notify_one();
     }
 
@@ -175,7 +178,9 @@ impl Peer {
             return Service::Left;
         }
         let next = out.place.next.unwrap_or(u64::MAX);
-        let Some(start) = burst.start_of(next) else { return Service::Behind };
+        let Some(start) = burst.start_of(next) else {
+            return Service::Behind;
+        };
         match self.write_locked(&mut out, burst, next) {
             Ok(written) => {
                 out.place.next = Some(written.next);
@@ -194,13 +199,22 @@ impl Peer {
 
     fn write_locked(&self, out: &mut Out, burst: &Burst, next: u64) -> io::Result<Written> {
         let Some(start) = burst.start_of(next) else {
-            return Ok(Written { next, blocked: false });
+            return Ok(Written {
+                next,
+                blocked: false,
+            });
         };
         if !self.flush_locked(out)? {
-            return Ok(Written { next, blocked: true });
+            return Ok(Written {
+                next,
+                blocked: true,
+            });
         }
         if start == burst.len() {
-            return Ok(Written { next: burst.end(), blocked: false });
+            return Ok(Written {
+                next: burst.end(),
+                blocked: false,
+            });
         }
         let written = match burst.flat(start) {
             Some(flat) => self.transport.try_write(flat),
@@ -216,7 +230,10 @@ impl Peer {
         if stop == burst.len() {
             let flushed = self.transport.try_flush()?;
             self.keep(out, !flushed);
-            return Ok(Written { next: burst.end(), blocked: !flushed });
+            return Ok(Written {
+                next: burst.end(),
+                blocked: !flushed,
+            });
         }
         let (next, cut) = burst.cut(stop);
         if !cut.is_empty() {
@@ -225,7 +242,10 @@ impl Peer {
             rest.queue.extend(cut);
             self.keep(out, true);
         }
-        Ok(Written { next, blocked: true })
+        Ok(Written {
+            next,
+            blocked: true,
+        })
     }
 
     fn flush_locked(&self, out: &mut Out) -> io::Result<bool> {
@@ -235,8 +255,12 @@ impl Peer {
         while let Some(rest) = out.rest.as_deref_mut()
             && !rest.queue.is_empty()
         {
-            let slices: Vec<IoSlice<'_>> =
-                rest.queue.iter().take(64).map(|bytes| IoSlice::new(bytes)).collect();
+            let slices: Vec<IoSlice<'_>> = rest
+                .queue
+                .iter()
+                .take(64)
+                .map(|bytes| IoSlice::new(bytes))
+                .collect();
             let mut written = match self.transport.try_write_vectored(&slices) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -15,7 +15,10 @@ impl Pump {
         future: impl Future<Output = T> + Send + 'static,
         report: impl FnOnce(Option<T>) + Send + 'static,
     ) -> Pump {
-        let report = Report { report: Some(report), value: None };
+        let report = Report {
+            report: Some(report),
+            value: None,
+        };
         Pump(tokio::spawn(async move {
             let mut report = report;
             report.value = Some(future.await);

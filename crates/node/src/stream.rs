@@ -43,7 +43,10 @@ pub(crate) enum Message {
     Look,
     /// The time to come back is over for the publisher of this epoch.
     GraceOver(Epoch),
-    Subscribe(SubscribeRequest, RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>),
+    Subscribe(
+        SubscribeRequest,
+        RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>,
+    ),
     /// The longest wait for a first publisher is over for this player.
     WaitOver(ActorId),
     /// The node has forgotten it, since nobody wants it.
@@ -52,6 +55,10 @@ pub(crate) enum Message {
     Stop(String),
     #[cfg(test)]
     Panic,
+    #[cfg(test)]
+    PanicSubscriber,
+    #[cfg(test)]
+    PanicPublisher,
 }
 
 /// Who wants to publish.
@@ -91,7 +98,9 @@ impl Drop for Leave {
 pub(crate) enum Refusal {
     #[error("{0} is being published by someone else; stop that encoder, or use another stream key")]
     Occupied(StreamKey),
-    #[error("this encoder was just replaced by another one with the same credentials; stop one of the two, or wait 10 s")]
+    #[error(
+        "this encoder was just replaced by another one with the same credentials; stop one of the two, or wait 10 s"
+    )]
     JustReplaced,
     #[error("nobody publishes {0} on this node")]
     NotFound(StreamKey),
@@ -211,7 +220,10 @@ impl Actor for Stream {
             }
             Message::WaitOver(id) => {
                 if matches!(state.phase, Phase::Expected) {
-                    let waiting = state.subscribers.iter().find(|player| player.get_id() == id);
+                    let waiting = state
+                        .subscribers
+                        .iter()
+                        .find(|player| player.get_id() == id);
                     if let Some(player) = waiting {
                         drop(player.cast(subscriber::Message::End(PlayEnd::NeverCame)));
                     }
@@ -226,6 +238,18 @@ impl Actor for Stream {
             }
             #[cfg(test)]
             Message::Panic => panic!("asked to"),
+            #[cfg(test)]
+            Message::PanicSubscriber => {
+                if let Some(first) = state.subscribers.first() {
+                    drop(first.cast(subscriber::Message::Panic));
+                }
+            }
+            #[cfg(test)]
+            Message::PanicPublisher => {
+                if let Phase::Live(current) = &state.phase {
+                    current.peer.post(Command::Panic);
+                }
+            }
         }
         state.retire_if_idle(&myself);
         Ok(())
@@ -243,9 +267,13 @@ impl Actor for Stream {
                 warn!(parent: &state.span, %error, "subscriber failed");
                 actor.get_id()
             }
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
+                return Ok(());
+            }
         };
-        state.subscribers.retain(|subscriber| subscriber.get_id() != gone);
+        state
+            .subscribers
+            .retain(|subscriber| subscriber.get_id() != gone);
         state.retire_if_idle(&myself);
         Ok(())
     }
@@ -270,7 +298,10 @@ impl State {
         let same = request.identity.is_some() && request.identity == current.identity;
         let address = request.peer.addr.ip();
         let avenges = address != current.peer.addr.ip()
-            && self.evicted.iter().any(|(evicted, when)| *evicted == address && when.elapsed() < NO_REVENGE);
+            && self
+                .evicted
+                .iter()
+                .any(|(evicted, when)| *evicted == address && when.elapsed() < NO_REVENGE);
         let decision = match self.context.config.publish.on_conflict {
             OnConflict::Always | OnConflict::SameIdentityOrStale if avenges => {
                 Err(Refusal::JustReplaced)
@@ -288,7 +319,11 @@ impl State {
             }
             Ok(false) => {
                 // It may be the same encoder whose old connection nobody has seen die yet.
-                self.waiting.push(Waiting { request, reply, asked: self.context.clock.now() });
+                self.waiting.push(Waiting {
+                    request,
+                    reply,
+                    asked: self.context.clock.now(),
+                });
                 self.look(myself);
             }
         }
@@ -296,9 +331,18 @@ impl State {
 
     /// Answers those who wait: the publisher sends, or has been silent for too long.
     fn look(&mut self, myself: &ActorRef<Message>) {
-        let Phase::Live(current) = &self.phase else { return };
-        let Some(first) = self.waiting.first() else { return };
-        let last = self.ring.stats().last_ingest.unwrap_or(0).max(current.since);
+        let Phase::Live(current) = &self.phase else {
+            return;
+        };
+        let Some(first) = self.waiting.first() else {
+            return;
+        };
+        let last = self
+            .ring
+            .stats()
+            .last_ingest
+            .unwrap_or(0)
+            .max(current.since);
         let silence = self.context.config.publish.silence;
         if last > first.asked {
             for waiting in self.waiting.drain(..) {
@@ -324,7 +368,10 @@ impl State {
         self.epoch = millis.max(self.epoch + 1);
         let epoch = Epoch::new(self.epoch, self.context.node_number);
         let publisher = self.ring.begin(epoch, now);
-        let leave = Leave { stream: myself.clone(), epoch };
+        let leave = Leave {
+            stream: myself.clone(),
+            epoch,
+        };
         let peer = Arc::clone(&request.peer);
         info!(parent: &self.span, peer = %peer.addr, epoch = epoch.number, "published");
         let current = Current {
@@ -362,7 +409,11 @@ impl State {
             let Waiting { request, reply, .. } = self.waiting.remove(0);
             return self.begin(myself, request, reply);
         }
-        drop(myself.send_after(self.context.config.publish.grace, move || Message::GraceOver(epoch)));
+        drop(
+            myself.send_after(self.context.config.publish.grace, move || {
+                Message::GraceOver(epoch)
+            }),
+        );
     }
 
     async fn subscribe(
@@ -377,7 +428,10 @@ impl State {
         }
         let limit = self.context.config.limits.viewers_per_stream;
         if limit > 0 && self.subscribers.len() >= limit {
-            return Ok(Err(Refusal::Full { key: self.key.clone(), limit }));
+            return Ok(Err(Refusal::Full {
+                key: self.key.clone(),
+                limit,
+            }));
         }
         let arguments = subscriber::Arguments {
             context: Arc::clone(&self.context),
@@ -404,7 +458,10 @@ impl State {
         self.counted = self.context.metrics.stream("ended");
         self.ring.end(EndReason::Ended);
         // Whoever asks from now on gets a new stream.
-        drop(self.node.cast(node::Message::StreamOver(self.key.clone(), myself.get_id())));
+        drop(
+            self.node
+                .cast(node::Message::StreamOver(self.key.clone(), myself.get_id())),
+        );
     }
 
     fn retire_if_idle(&mut self, myself: &ActorRef<Message>) {
@@ -413,7 +470,8 @@ impl State {
         }
         match self.phase {
             Phase::Expected => {
-                let idle = node::Message::StreamIdle(self.key.clone(), myself.get_id(), self.requests);
+                let idle =
+                    node::Message::StreamIdle(self.key.clone(), myself.get_id(), self.requests);
                 drop(self.node.cast(idle));
             }
             Phase::Over => myself.stop(None),
@@ -424,7 +482,10 @@ impl State {
 
 impl Current {
     fn end(&self, why: String) {
-        self.peer.post(Command::EndPublish { stream_id: self.message_stream, why });
+        self.peer.post(Command::EndPublish {
+            stream_id: self.message_stream,
+            why,
+        });
     }
 }
 

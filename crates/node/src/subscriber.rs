@@ -80,7 +80,13 @@ impl Actor for Subscriber {
         _myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { context, ring, fanout, peer, message_stream } = arguments;
+        let Arguments {
+            context,
+            ring,
+            fanout,
+            peer,
+            message_stream,
+        } = arguments;
         Ok(State {
             _held: context.metrics.subscriber(),
             context,
@@ -88,7 +94,10 @@ impl Actor for Subscriber {
             fanout,
             seat: Arc::new(Seat::new(peer, message_stream)),
             message_stream,
-            wants: Wants { audio: true, video: true },
+            wants: Wants {
+                audio: true,
+                video: true,
+            },
             paused: false,
             pump: None,
             pumps: 0,
@@ -166,7 +175,10 @@ impl State {
         gate.joined_at = self.ring.head();
         self.seat.restart();
         self.seat.hand_to(Served::Alone);
-        let joining = Joining { join, asked: Instant::now() };
+        let joining = Joining {
+            join,
+            asked: Instant::now(),
+        };
         self.serve_alone(myself, cursor, Some(joining), gate);
     }
 
@@ -238,7 +250,10 @@ impl State {
 
     fn end(&mut self, myself: &ActorRef<Message>, end: PlayEnd) {
         self.told = true;
-        self.seat.peer.post(Command::EndPlay { stream_id: self.message_stream, end });
+        self.seat.peer.post(Command::EndPlay {
+            stream_id: self.message_stream,
+            end,
+        });
         myself.stop(None);
     }
 }
@@ -248,7 +263,10 @@ impl Drop for State {
         self.hold();
         if !self.told {
             let end = PlayEnd::Fault;
-            self.seat.peer.post(Command::EndPlay { stream_id: self.message_stream, end });
+            self.seat.peer.post(Command::EndPlay {
+                stream_id: self.message_stream,
+                end,
+            });
         }
     }
 }

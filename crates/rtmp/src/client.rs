@@ -66,7 +66,12 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            flash_ver: concat!("FMLE/3.0 (compatible; weir ", env!("CARGO_PKG_VERSION"), ")").to_owned(),
+            flash_ver: concat!(
+                "FMLE/3.0 (compatible; weir ",
+                env!("CARGO_PKG_VERSION"),
+                ")"
+            )
+            .to_owned(),
             swf_url: None,
             page_url: None,
             tc_url: None,
@@ -102,7 +107,10 @@ impl Intent {
     /// Play, live if there is a live stream, without more ado.
     #[must_use]
     pub fn pull() -> Self {
-        Self::Pull { start: Start::Any, subscribe: false }
+        Self::Pull {
+            start: Start::Any,
+            subscribe: false,
+        }
     }
 }
 

@@ -60,20 +60,31 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// The peer asks for an app.
-    fn on_connect(&self, peer: &Peer, request: &Connect) -> impl Future<Output = ConnectDecision> + Send {
+    fn on_connect(
+        &self,
+        peer: &Peer,
+        request: &Connect,
+    ) -> impl Future<Output = ConnectDecision> + Send {
         let _ = (peer, request);
         ready(ConnectDecision::Accept)
     }
 
     /// An encoder says early what it will publish: a chance to refuse it before it starts.
-    fn on_fc_publish(&self, peer: &Peer, request: &FcPublish) -> impl Future<Output = PublishDecision> + Send {
+    fn on_fc_publish(
+        &self,
+        peer: &Peer,
+        request: &FcPublish,
+    ) -> impl Future<Output = PublishDecision> + Send {
         let _ = (peer, request);
         ready(PublishDecision::Accept)
     }
 
     /// The peer wants to publish. One [`on_unpublish`](Self::on_unpublish) follows each accepted
     /// publish, however it ends.
-    fn on_publish(&self, publication: &Publication) -> impl Future<Output = PublishDecision> + Send {
+    fn on_publish(
+        &self,
+        publication: &Publication,
+    ) -> impl Future<Output = PublishDecision> + Send {
         let _ = publication;
         ready(PublishDecision::Accept)
     }

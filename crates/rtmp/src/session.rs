@@ -258,6 +258,13 @@ impl Session {
         self.peer.as_ref().map(|peer| &peer.caps)
     }
 
+    /// Whether part of a message has come and the rest has not: the peer may be waiting for an
+    /// acknowledgement before it sends that.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.reader.is_mid_message()
+    }
+
     /// Bytes taken so far.
     #[must_use]
     pub fn bytes_received(&self) -> u64 {

@@ -215,16 +215,18 @@ fn a_repeated_header_with_extended_delta_keeps_its_field() {
 
 #[test]
 fn a_repeated_header_may_bring_the_new_time_in_the_extended_field() {
-    let time = 0x0100_0000_u32;
-    let bytes = [
-        &full(time, 1)[..],
-        &[1],
-        &[0xC4],
-        &(time + 40).to_be_bytes(),
-        &[2],
-    ]
-    .concat();
-    assert_eq!(times(&bytes), [(time, vec![1]), (time + 40, vec![2])]);
+    // However many of its bytes differ, and however few belong to the message.
+    for time in [0x0100_0000_u32, 0x0100_00F0, 0x0100_FFF0, 0x01FF_FFF0] {
+        let bytes = [
+            &full(time, 1)[..],
+            &[1],
+            &[0xC4],
+            &(time + 40).to_be_bytes(),
+            &[2],
+        ]
+        .concat();
+        assert_eq!(times(&bytes), [(time, vec![1]), (time + 40, vec![2])]);
+    }
 }
 
 #[test]

@@ -34,9 +34,18 @@ impl Client {
     }
 
     fn with(config: Config, intent: Intent) -> Self {
-        let (url, now) = (Url::parse("rtmp://localhost/live/cam?token=x").unwrap(), Instant::now());
+        let (url, now) = (
+            Url::parse("rtmp://localhost/live/cam?token=x").unwrap(),
+            Instant::now(),
+        );
         let session = Session::new(Arc::new(config), &url, intent, now);
-        Self { session, input: BytesMut::new(), output: BytesMut::new(), events: Vec::new(), now }
+        Self {
+            session,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            events: Vec::new(),
+            now,
+        }
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -50,15 +59,16 @@ impl Client {
         while let Some(output) = self.session.poll_output() {
             self.output.extend_from_slice(&output);
         }
-        self.events.extend(std::iter::from_fn(|| self.session.poll_event()));
+        self.events
+            .extend(std::iter::from_fn(|| self.session.poll_event()));
     }
 
     fn tags(&self) -> Vec<&Tag> {
-        let tag = |event| match event {
-            &Event::Tag(ref tag) => Some(tag),
+        let tags = self.events.iter().filter_map(|event| match event {
+            Event::Tag(tag) => Some(tag),
             _ => None,
-        };
-        self.events.iter().filter_map(tag).collect()
+        });
+        tags.collect()
     }
 
     fn has(&self, event: &Event) -> bool {
@@ -69,7 +79,16 @@ impl Client {
 fn captures(prefix: &str) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder())
         .unwrap()
-        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".s2c.bin")?.to_owned()))
+        .filter_map(|entry| {
+            Some(
+                entry
+                    .unwrap()
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".s2c.bin")?
+                    .to_owned(),
+            )
+        })
         .filter(|name| name.starts_with(prefix))
         .collect();
     names.sort();
@@ -83,7 +102,9 @@ fn replay(name: &str, intent: Intent, sizes: &[usize]) -> Client {
     let (mut rest, mut sizes) = (&bytes[..], sizes.iter().cycle());
     while !rest.is_empty() {
         let (piece, tail) = rest.split_at((*sizes.next().unwrap()).clamp(1, rest.len()));
-        client.feed(piece).unwrap_or_else(|error| panic!("{name}: {error}"));
+        client
+            .feed(piece)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         rest = tail;
     }
     client
@@ -93,14 +114,22 @@ fn replay(name: &str, intent: Intent, sizes: &[usize]) -> Client {
 fn what_real_servers_sent_to_players_comes_out_as_two_other_programs_read_it() {
     for name in captures("play-") {
         let capture = capture(&name);
-        let mut ways = vec![capture.s2c_reads.clone(), vec![usize::MAX], vec![1460], vec![7]];
+        let mut ways = vec![
+            capture.s2c_reads.clone(),
+            vec![usize::MAX],
+            vec![1460],
+            vec![7],
+        ];
         if capture.s2c.len() < SMALL {
             ways.push(vec![1]);
         }
         for sizes in ways {
             let client = replay(&name, Intent::pull(), &sizes);
             assert!(matches!(client.events[0], Event::HandshakeDone), "{name}");
-            assert!(matches!(client.events[1], Event::Connected { .. }), "{name}");
+            assert!(
+                matches!(client.events[1], Event::Connected { .. }),
+                "{name}"
+            );
             assert!(client.has(&Event::Playing), "{name}");
             let tags = client.tags();
             let list = fs::read_to_string(folder().join(format!("{name}.s2c.tags"))).unwrap();
@@ -110,7 +139,11 @@ fn what_real_servers_sent_to_players_comes_out_as_two_other_programs_read_it() {
                 continue;
             }
             for (kind, expected) in expected_frames(&format!("{name}.s2c")) {
-                let kind = if kind == "video" { Kind::Video } else { Kind::Audio };
+                let kind = if kind == "video" {
+                    Kind::Video
+                } else {
+                    Kind::Audio
+                };
                 assert_eq!(frames(&tags, kind, 0), expected, "{name}: {kind:?}");
             }
         }
@@ -134,7 +167,11 @@ fn what_real_servers_answer_publishers_is_understood() {
                     assert!(client.session.is_closing(), "{name}");
                 }
                 _ => {
-                    assert!(client.has(&Event::Publishing), "{name}: {:?}", client.events);
+                    assert!(
+                        client.has(&Event::Publishing),
+                        "{name}: {:?}",
+                        client.events
+                    );
                     assert_eq!(rejected, None, "{name}");
                 }
             }
@@ -144,11 +181,16 @@ fn what_real_servers_answer_publishers_is_understood() {
 
 #[test]
 fn pings_of_a_real_server_are_answered_with_the_same_bytes() {
-    for name in captures("play-").iter().filter(|name| name.ends_with("-ping")) {
+    for name in captures("play-")
+        .iter()
+        .filter(|name| name.ends_with("-ping"))
+    {
         let client = replay(name, Intent::pull(), &[usize::MAX]);
         let pongs = |bytes: &[u8]| -> Vec<Bytes> {
             let payloads = messages(bytes).into_iter().map(|message| message.payload);
-            payloads.filter(|payload| payload.starts_with(&[0, 7])).collect()
+            payloads
+                .filter(|payload| payload.starts_with(&[0, 7]))
+                .collect()
         };
         let theirs = pongs(&capture(name).c2s);
         assert!(theirs.len() > 1, "{name}");
@@ -171,7 +213,10 @@ struct Pair {
 
 impl Pair {
     fn new(intent: Intent) -> Self {
-        Self { client: Client::new(intent), server: support::Server::new(rtmp::Config::default()) }
+        Self {
+            client: Client::new(intent),
+            server: support::Server::new(rtmp::Config::default()),
+        }
     }
 
     fn run(&mut self) {
@@ -212,26 +257,53 @@ fn publishes_to_our_own_server_across_the_24_bit_boundary() {
     let mut pair = Pair::new(Intent::Publish);
     pair.run();
     assert!(pair.client.has(&Event::Publishing) && pair.client.session.is_publishing());
-    let Some(rtmp::Event::Publish(publish)) =
-        pair.server.events.iter().find(|event| matches!(event, rtmp::Event::Publish(_)))
+    let Some(rtmp::Event::Publish(publish)) = pair
+        .server
+        .events
+        .iter()
+        .find(|event| matches!(event, rtmp::Event::Publish(_)))
     else {
         panic!("no publish")
     };
-    assert_eq!((publish.app.as_str(), publish.name.as_str()), ("live", "cam"));
+    assert_eq!(
+        (publish.app.as_str(), publish.name.as_str()),
+        ("live", "cam")
+    );
     assert_eq!(publish.params.get("token"), Some("x"));
-    assert!(pair.server.events.iter().any(|event| matches!(event, rtmp::Event::FcPublish(_))));
+    assert!(
+        pair.server
+            .events
+            .iter()
+            .any(|event| matches!(event, rtmp::Event::FcPublish(_)))
+    );
 
-    let tags = [audio(0), video(16_777_214, 200_000), audio(16_777_215), video(16_777_216, 70_000), video(u32::MAX, 9)];
+    let tags = [
+        audio(0),
+        video(16_777_214, 200_000),
+        audio(16_777_215),
+        video(16_777_216, 70_000),
+        video(u32::MAX, 9),
+    ];
     for tag in &tags {
         assert!(pair.client.session.send(tag));
     }
     pair.run();
     assert_eq!(pair.server.tags(), tags.iter().collect::<Vec<_>>());
-    assert!(pair.client.events.iter().any(|event| !matches!(event, Event::Acknowledged { bytes: 0 })));
+    assert!(
+        pair.client
+            .events
+            .iter()
+            .any(|event| !matches!(event, Event::Acknowledged { bytes: 0 }))
+    );
 
     pair.client.session.finish();
     pair.run();
-    assert!(pair.server.events.iter().any(|event| matches!(event, rtmp::Event::PublishEnded { .. })));
+    assert!(
+        pair.server
+            .events
+            .iter()
+            .any(|event| matches!(event, rtmp::Event::PublishEnded { .. }))
+    );
     assert!(pair.client.session.is_closing());
     assert!(!pair.client.session.send(&audio(0)));
 }
@@ -263,12 +335,20 @@ fn plays_from_our_own_server_until_the_end() {
     }
     pair.run();
     let received = pair.client.tags();
-    assert_eq!(received[received.len() - 2..], tags.iter().collect::<Vec<_>>());
+    assert_eq!(
+        received[received.len() - 2..],
+        tags.iter().collect::<Vec<_>>()
+    );
 
     pair.server.session.end_play(stream_id);
     pair.server.drain();
     pair.run();
-    let ends = pair.client.events.iter().filter(|event| **event == Event::StreamEnded).count();
+    let ends = pair
+        .client
+        .events
+        .iter()
+        .filter(|event| **event == Event::StreamEnded)
+        .count();
     assert_eq!(ends, 1, "however often the server says it");
 }
 
@@ -276,14 +356,27 @@ fn plays_from_our_own_server_until_the_end() {
 fn both_ends_agree_on_enhanced_rtmp() {
     let mut pair = Pair::new(Intent::pull());
     pair.run();
-    let Event::Connected { caps } = &pair.client.events[1] else { panic!("not connected") };
+    let Event::Connected { caps } = &pair.client.events[1] else {
+        panic!("not connected")
+    };
     assert!(caps.is_enhanced() && caps.knows("hvc1") && caps.knows("Opus") && caps.reconnects());
     assert!(pair.server.session.caps().unwrap().reconnects());
 
-    let mut pair = Pair { client: Client::with(Config { caps: None, ..Config::default() }, Intent::pull()), ..pair };
+    let mut pair = Pair {
+        client: Client::with(
+            Config {
+                caps: None,
+                ..Config::default()
+            },
+            Intent::pull(),
+        ),
+        ..pair
+    };
     pair.server = support::Server::new(rtmp::Config::default());
     pair.run();
-    let Event::Connected { caps } = &pair.client.events[1] else { panic!("not connected") };
+    let Event::Connected { caps } = &pair.client.events[1] else {
+        panic!("not connected")
+    };
     assert!(!caps.is_enhanced(), "who does not ask is not told");
 }
 
@@ -299,8 +392,12 @@ fn enhanced_capabilities_are_read_from_properties_and_from_information() {
             command.arguments = vec![caps.into()];
         }
         let mut server = Fake::new(Intent::pull());
-        server.say(&command.to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
-        let Some(Event::Connected { caps }) = server.client.events.last() else { panic!("not connected") };
+        server
+            .say(&command.to_message(COMMAND_CHUNK_STREAM, 0))
+            .unwrap();
+        let Some(Event::Connected { caps }) = server.client.events.last() else {
+            panic!("not connected")
+        };
         assert!(caps.knows("av01"), "{in_properties}");
     }
 }
@@ -309,11 +406,17 @@ fn enhanced_capabilities_are_read_from_properties_and_from_information() {
 fn a_reconnect_request_names_where_to() {
     let mut pair = Pair::new(Intent::Publish);
     pair.run();
-    assert!(pair.server.session.request_reconnect(Some("rtmp://other/live"), "moving"));
+    assert!(
+        pair.server
+            .session
+            .request_reconnect(Some("rtmp://other/live"), "moving")
+    );
     pair.server.drain();
     pair.run();
-    let request =
-        Event::ReconnectRequest { tc_url: Some("rtmp://other/live".into()), description: "moving".into() };
+    let request = Event::ReconnectRequest {
+        tc_url: Some("rtmp://other/live".into()),
+        description: "moving".into(),
+    };
     assert!(pair.client.has(&request));
 }
 
@@ -327,10 +430,23 @@ fn pause_and_mute_arrive() {
     pair.client.session.receive_video(false);
     pair.run();
     for event in [
-        rtmp::Event::Pause { stream_id, paused: true, at_ms: 1500 },
-        rtmp::Event::ReceiveAudio { stream_id, on: false },
-        rtmp::Event::ReceiveVideo { stream_id, on: false },
-        rtmp::Event::BufferLength { stream_id, millis: 1000 },
+        rtmp::Event::Pause {
+            stream_id,
+            paused: true,
+            at_ms: 1500,
+        },
+        rtmp::Event::ReceiveAudio {
+            stream_id,
+            on: false,
+        },
+        rtmp::Event::ReceiveVideo {
+            stream_id,
+            on: false,
+        },
+        rtmp::Event::BufferLength {
+            stream_id,
+            millis: 1000,
+        },
     ] {
         assert!(pair.server.events.contains(&event), "{event:?}");
     }
@@ -348,7 +464,10 @@ impl Fake {
         let mut hello = vec![0; 3073];
         hello[0] = 3;
         client.feed(&hello).unwrap();
-        Self { client, writer: chunk::ChunkWriter::new() }
+        Self {
+            client,
+            writer: chunk::ChunkWriter::new(),
+        }
     }
 
     fn accepted(intent: Intent) -> Self {
@@ -356,7 +475,8 @@ impl Fake {
         let connected = Command::result(1.0, vec![status(Level::Status, "", "").into()]);
         let created = Command::result(99.0, vec![7.0.into()]);
         for command in [connected, created] {
-            fake.say(&command.to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
+            fake.say(&command.to_message(COMMAND_CHUNK_STREAM, 0))
+                .unwrap();
         }
         fake
     }
@@ -368,7 +488,10 @@ impl Fake {
     }
 
     fn said(&self) -> Vec<Command> {
-        messages(&self.client.output).iter().filter_map(Command::decode).collect()
+        messages(&self.client.output)
+            .iter()
+            .filter_map(Command::decode)
+            .collect()
     }
 }
 
@@ -376,14 +499,25 @@ impl Fake {
 fn goes_on_although_transactions_are_wrong_and_release_stream_fails() {
     let mut fake = Fake::new(Intent::Publish);
     let connected = Command::result(0.0, vec![status(Level::Status, "", "").into()]);
-    fake.say(&connected.to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
+    fake.say(&connected.to_message(COMMAND_CHUNK_STREAM, 0))
+        .unwrap();
     let failed = status(Level::Error, "NetConnection.Call.Failed", "releaseStream");
-    fake.say(&Command::new("_error", 2.0, vec![failed.into()]).to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
-    fake.say(&Command::result(3.0, vec![Value::Undefined]).to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
-    fake.say(&Command::result(77.0, vec![5.0.into()]).to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
+    fake.say(&Command::new("_error", 2.0, vec![failed.into()]).to_message(COMMAND_CHUNK_STREAM, 0))
+        .unwrap();
+    fake.say(&Command::result(3.0, vec![Value::Undefined]).to_message(COMMAND_CHUNK_STREAM, 0))
+        .unwrap();
+    fake.say(&Command::result(77.0, vec![5.0.into()]).to_message(COMMAND_CHUNK_STREAM, 0))
+        .unwrap();
     let publish = fake.said().pop().unwrap();
-    assert_eq!((publish.name.as_str(), publish.text(0), publish.text(1)), ("publish", Some("cam?token=x"), Some("live")));
-    fake.say(&on_status(5, status(Level::Status, "NetStream.Publish.Start", ""))).unwrap();
+    assert_eq!(
+        (publish.name.as_str(), publish.text(0), publish.text(1)),
+        ("publish", Some("cam?token=x"), Some("live"))
+    );
+    fake.say(&on_status(
+        5,
+        status(Level::Status, "NetStream.Publish.Start", ""),
+    ))
+    .unwrap();
     assert!(fake.client.has(&Event::Publishing));
 }
 
@@ -410,18 +544,27 @@ fn connect_says_what_it_was_told_to_say() {
         ("pageUrl", "http://h/"),
         ("token", "secret"),
     ] {
-        assert_eq!(object.get(key).and_then(Value::as_str), Some(value), "{key}");
+        assert_eq!(
+            object.get(key).and_then(Value::as_str),
+            Some(value),
+            "{key}"
+        );
     }
 }
 
 #[test]
 fn a_rejection_brings_code_reason_and_redirect() {
     let mut info = status(Level::Error, "NetConnection.Connect.Rejected", "elsewhere");
-    let redirect: Object = [("redirect", Value::from("rtmp://other/live"))].into_iter().collect();
+    let redirect: Object = [("redirect", Value::from("rtmp://other/live"))]
+        .into_iter()
+        .collect();
     info.insert("ex", redirect);
     let mut fake = Fake::new(Intent::pull());
-    fake.say(&Command::new("_error", 1.0, vec![info.into()]).to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
-    let Some(Event::Rejected(rejection)) = fake.client.events.last() else { panic!("not rejected") };
+    fake.say(&Command::new("_error", 1.0, vec![info.into()]).to_message(COMMAND_CHUNK_STREAM, 0))
+        .unwrap();
+    let Some(Event::Rejected(rejection)) = fake.client.events.last() else {
+        panic!("not rejected")
+    };
     assert_eq!(rejection.code, "NetConnection.Connect.Rejected");
     assert_eq!(rejection.redirect.as_deref(), Some("rtmp://other/live"));
     assert!(fake.client.session.is_closing());
@@ -430,20 +573,47 @@ fn a_rejection_brings_code_reason_and_redirect() {
 #[test]
 fn a_stream_that_is_not_there_is_a_rejection() {
     let mut fake = Fake::accepted(Intent::pull());
-    fake.say(&on_status(7, status(Level::Error, "NetStream.Play.StreamNotFound", "no"))).unwrap();
-    assert!(matches!(fake.client.events.last(), Some(Event::Rejected(_))));
+    fake.say(&on_status(
+        7,
+        status(Level::Error, "NetStream.Play.StreamNotFound", "no"),
+    ))
+    .unwrap();
+    assert!(matches!(
+        fake.client.events.last(),
+        Some(Event::Rejected(_))
+    ));
 }
 
 #[test]
 fn a_stream_that_comes_back_plays_again() {
     let mut fake = Fake::accepted(Intent::pull());
-    fake.say(&on_status(7, status(Level::Status, "NetStream.Play.Start", ""))).unwrap();
-    fake.say(&Message::user_control(UserControl::StreamEof(7))).unwrap();
-    fake.say(&on_status(7, status(Level::Status, "NetStream.Play.UnpublishNotify", ""))).unwrap();
-    fake.say(&on_status(7, status(Level::Status, "NetStream.Play.Start", ""))).unwrap();
-    fake.client.events.retain(|event| !matches!(event, Event::Status(_)));
-    let [.., a, b, c] = &fake.client.events[..] else { panic!("{:?}", fake.client.events) };
-    assert_eq!([a, b, c], [&Event::Playing, &Event::StreamEnded, &Event::Playing]);
+    fake.say(&on_status(
+        7,
+        status(Level::Status, "NetStream.Play.Start", ""),
+    ))
+    .unwrap();
+    fake.say(&Message::user_control(UserControl::StreamEof(7)))
+        .unwrap();
+    fake.say(&on_status(
+        7,
+        status(Level::Status, "NetStream.Play.UnpublishNotify", ""),
+    ))
+    .unwrap();
+    fake.say(&on_status(
+        7,
+        status(Level::Status, "NetStream.Play.Start", ""),
+    ))
+    .unwrap();
+    fake.client
+        .events
+        .retain(|event| !matches!(event, Event::Status(_)));
+    let [.., a, b, c] = &fake.client.events[..] else {
+        panic!("{:?}", fake.client.events)
+    };
+    assert_eq!(
+        [a, b, c],
+        [&Event::Playing, &Event::StreamEnded, &Event::Playing]
+    );
 }
 
 #[test]
@@ -455,32 +625,48 @@ fn acknowledges_in_time_and_not_for_every_byte() {
     for _ in 0..100 {
         let payload = Bytes::from(vec![0xaf; 1000]);
         let audio = rtmp::message::Kind::Audio;
-        let message = Message { chunk_stream: 4, timestamp: 0, kind: audio, stream_id: 7, payload };
+        let message = Message {
+            chunk_stream: 4,
+            timestamp: 0,
+            kind: audio,
+            stream_id: 7,
+            payload,
+        };
         fake.say(&message).unwrap();
     }
     let acks = messages(&fake.client.output);
     assert!((9..=12).contains(&acks.len()), "{}", acks.len());
     // RTMP 5.4.3: an acknowledgement says how much has come so far.
-    assert!(acks.windows(2).all(|pair| pair[0].value() < pair[1].value()));
+    assert!(
+        acks.windows(2)
+            .all(|pair| pair[0].value() < pair[1].value())
+    );
 }
 
 #[test]
 fn bandwidth_probes_are_answered() {
     let mut fake = Fake::accepted(Intent::pull());
-    fake.say(&Command::new("_onbwcheck", 9.0, Vec::new()).to_message(COMMAND_CHUNK_STREAM, 0)).unwrap();
+    fake.say(&Command::new("_onbwcheck", 9.0, Vec::new()).to_message(COMMAND_CHUNK_STREAM, 0))
+        .unwrap();
     let answer = fake.said().pop().unwrap();
     assert_eq!((answer.name.as_str(), answer.transaction), ("_result", 9.0));
 }
 
 #[test]
 fn a_server_that_only_asks_is_given_up_before_it_fills_memory() {
-    let config = Config { max_pending_output: 4096, ..Config::default() };
+    let config = Config {
+        max_pending_output: 4096,
+        ..Config::default()
+    };
     let mut client = Client::with(config, Intent::pull());
     client.feed(&[&[3][..], &[0; 3072]].concat()).unwrap();
     let mut pings = BytesMut::new();
     let mut writer = chunk::ChunkWriter::new();
     for time in 0..1000 {
-        writer.write(&Message::user_control(UserControl::PingRequest(time)), &mut pings);
+        writer.write(
+            &Message::user_control(UserControl::PingRequest(time)),
+            &mut pings,
+        );
     }
     assert_eq!(client.feed(&pings), Err(Error::TooMuchOutput(4096)));
 }
@@ -489,14 +675,26 @@ fn a_server_that_only_asks_is_given_up_before_it_fills_memory() {
 fn declared_lengths_cost_nothing_and_limits_hold() {
     let mut fake = Fake::accepted(Intent::pull());
     // 0xFFFFFF bytes of command, declared on many chunk streams.
-    let declared = [&[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0][..], &[0; 128]].concat();
+    let declared = [
+        &[3, 0, 0, 0, 0xff, 0xff, 0xff, 20, 0, 0, 0, 0][..],
+        &[0; 128],
+    ]
+    .concat();
     let error = fake.client.feed(&declared).unwrap_err();
-    assert!(matches!(error, Error::Chunk(chunk::Error::TooLong { .. })), "{error}");
+    assert!(
+        matches!(error, Error::Chunk(chunk::Error::TooLong { .. })),
+        "{error}"
+    );
 
     let mut fake = Fake::accepted(Intent::pull());
-    let many: Vec<u8> = (3..64).flat_map(|id| [&[id, 0, 0, 0, 0, 1, 0, 9, 0, 0, 0, 0][..], &[0; 128]].concat()).collect();
+    let many: Vec<u8> = (3..64)
+        .flat_map(|id| [&[id, 0, 0, 0, 0, 1, 0, 9, 0, 0, 0, 0][..], &[0; 128]].concat())
+        .collect();
     let error = fake.client.feed(&many).unwrap_err();
-    assert!(matches!(error, Error::Chunk(chunk::Error::TooManyChunkStreams(_))), "{error}");
+    assert!(
+        matches!(error, Error::Chunk(chunk::Error::TooManyChunkStreams(_))),
+        "{error}"
+    );
 }
 
 #[test]
@@ -517,9 +715,16 @@ fn garbage_never_panics() {
         };
         for _ in 0..random() % 20 {
             let kind = [1, 2, 3, 4, 5, 6, 8, 9, 15, 17, 18, 20, 22][random() as usize % 13];
-            let payload: Vec<u8> = (0..random() % 40).map(|_| [random() as u8, 0, 2, 3][random() as usize % 4]).collect();
-            let message =
-                Message { chunk_stream: 3, timestamp: random() as u32, kind: kind.into(), stream_id: 7, payload: payload.into() };
+            let payload: Vec<u8> = (0..random() % 40)
+                .map(|_| [random() as u8, 0, 2, 3][random() as usize % 4])
+                .collect();
+            let message = Message {
+                chunk_stream: 3,
+                timestamp: random() as u32,
+                kind: kind.into(),
+                stream_id: 7,
+                payload: payload.into(),
+            };
             if fake.say(&message).is_err() {
                 break;
             }
@@ -532,26 +737,54 @@ fn garbage_never_panics() {
 #[test]
 fn what_is_no_rtmp_server_is_noticed_at_once() {
     let mut client = Client::new(Intent::pull());
-    assert!(matches!(client.feed(b"HTTP/1.1 400 Bad Request\r\n"), Err(Error::Handshake(_))));
+    assert!(matches!(
+        client.feed(b"HTTP/1.1 400 Bad Request\r\n"),
+        Err(Error::Handshake(_))
+    ));
 }
 
 #[test]
 fn each_wait_has_its_end() {
-    let late = |client: &mut Client, seconds| client.session.handle_timeout(client.now + Duration::from_secs(seconds));
+    let late = |client: &mut Client, seconds| {
+        client
+            .session
+            .handle_timeout(client.now + Duration::from_secs(seconds))
+    };
     let mut client = Client::new(Intent::pull());
     assert_eq!(late(&mut client, 9), Ok(()));
     assert_eq!(late(&mut client, 10), Err(Error::Timeout(Phase::Handshake)));
 
     let mut fake = Fake::new(Intent::pull());
     assert_eq!(late(&mut fake.client, 29), Ok(()));
-    assert_eq!(late(&mut fake.client, 30), Err(Error::Timeout(Phase::Connect)));
+    assert_eq!(
+        late(&mut fake.client, 30),
+        Err(Error::Timeout(Phase::Connect))
+    );
 
     let mut fake = Fake::accepted(Intent::pull());
-    assert_eq!(late(&mut fake.client, 30), Err(Error::Timeout(Phase::Stream)));
-    fake.say(&on_status(7, status(Level::Status, "NetStream.Play.Start", ""))).unwrap();
-    assert_eq!(late(&mut fake.client, 30), Err(Error::Timeout(Phase::Media)));
+    assert_eq!(
+        late(&mut fake.client, 30),
+        Err(Error::Timeout(Phase::Stream))
+    );
+    fake.say(&on_status(
+        7,
+        status(Level::Status, "NetStream.Play.Start", ""),
+    ))
+    .unwrap();
+    assert_eq!(
+        late(&mut fake.client, 30),
+        Err(Error::Timeout(Phase::Media))
+    );
 
     let mut fake = Fake::accepted(Intent::Publish);
-    fake.say(&on_status(7, status(Level::Status, "NetStream.Publish.Start", ""))).unwrap();
-    assert_eq!(fake.client.session.poll_timeout(), None, "who takes media need not speak");
+    fake.say(&on_status(
+        7,
+        status(Level::Status, "NetStream.Publish.Start", ""),
+    ))
+    .unwrap();
+    assert_eq!(
+        fake.client.session.poll_timeout(),
+        None,
+        "who takes media need not speak"
+    );
 }

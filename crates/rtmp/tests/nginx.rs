@@ -52,13 +52,22 @@ struct Nginx {
 impl Nginx {
     fn start(options: &str) -> Self {
         // Somebody else may take the port between our look and its start.
-        (0..5).find_map(|_| Self::try_start(options)).expect("nginx starts: see its output above")
+        (0..5)
+            .find_map(|_| Self::try_start(options))
+            .expect("nginx starts: see its output above")
     }
 
     fn try_start(options: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (log, pid, config) = (folder.path().join("log"), folder.path().join("pid"), folder.path().join("conf"));
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let (log, pid, config) = (
+            folder.path().join("log"),
+            folder.path().join("pid"),
+            folder.path().join("conf"),
+        );
         // One process in the foreground: it ends when it is killed, and leaves nobody behind.
         let text = format!(
             "load_module modules/ngx_rtmp_module.so;\n\
@@ -71,14 +80,24 @@ impl Nginx {
             log.display(),
         );
         fs::write(&config, text).unwrap();
-        let mut process = Process::start(Command::new("nginx").arg("-e").arg(&log).arg("-c").arg(&config));
+        let mut process = Process::start(
+            Command::new("nginx")
+                .arg("-e")
+                .arg(&log)
+                .arg("-c")
+                .arg(&config),
+        );
         wait(|| {
             if process.has_ended() {
                 return Some(None);
             }
             TcpStream::connect(address).ok().map(Some)
         })?;
-        Some(Self { address, folder, _process: process })
+        Some(Self {
+            address,
+            folder,
+            _process: process,
+        })
     }
 
     fn url(&self, name: &str) -> String {
@@ -89,7 +108,12 @@ impl Nginx {
     async fn says(&self, text: &str) {
         let log = self.folder.path().join("log");
         tokio::task::block_in_place(|| {
-            wait(|| fs::read_to_string(&log).unwrap_or_default().contains(text).then_some(()));
+            wait(|| {
+                fs::read_to_string(&log)
+                    .unwrap_or_default()
+                    .contains(text)
+                    .then_some(())
+            });
         });
     }
 }
@@ -117,8 +141,19 @@ fn clip(folder: &Path) -> PathBuf {
     let file = folder.join("clip.flv");
     let picture = "testsrc2=size=320x180:rate=15";
     let mut command = ffmpeg();
-    command.args(["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=440:sample_rate=48000"]);
-    command.args(["-t", "3", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "15"]);
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        picture,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=440:sample_rate=48000",
+    ]);
+    command.args([
+        "-t", "3", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "15",
+    ]);
     command.args(["-threads", "1", "-c:a", "aac", "-ac", "2", "-f", "flv"]);
     Process::start(command.arg(&file)).succeeds();
     file
@@ -126,14 +161,20 @@ fn clip(folder: &Path) -> PathBuf {
 
 fn read(file: &Path) -> Vec<Tag> {
     let file = fs::File::open(file).unwrap();
-    flv::file::Tags::new(BufReader::new(file)).collect::<Result<_, _>>().unwrap()
+    flv::file::Tags::new(BufReader::new(file))
+        .collect::<Result<_, _>>()
+        .unwrap()
 }
 
 /// Time and body of each frame of a kind; times count from the first.
 fn frames(tags: &[Tag], kind: Kind) -> Vec<(u32, Vec<u8>)> {
-    let frames = tags.iter().filter(|tag| tag.kind == kind && tag.is_frame() && !tag.body().is_empty());
+    let frames = tags
+        .iter()
+        .filter(|tag| tag.kind == kind && tag.is_frame() && !tag.body().is_empty());
     let first = frames.clone().next().map_or(0, |tag| tag.dts);
-    frames.map(|tag| (tag.dts.wrapping_sub(first), tag.body().to_vec())).collect()
+    frames
+        .map(|tag| (tag.dts.wrapping_sub(first), tag.body().to_vec()))
+        .collect()
 }
 
 fn assert_same(ours: &[Tag], theirs: &[Tag]) {
@@ -150,7 +191,12 @@ fn assert_same(ours: &[Tag], theirs: &[Tag]) {
 async fn until_the_end(mut puller: Puller) -> Vec<Tag> {
     let mut tags = Vec::new();
     loop {
-        match puller.next().await.unwrap().expect("not closed before the end") {
+        match puller
+            .next()
+            .await
+            .unwrap()
+            .expect("not closed before the end")
+        {
             Event::Tag(tag) => tags.push(tag),
             Event::StreamEnded => return tags,
             _ => {}
@@ -159,7 +205,10 @@ async fn until_the_end(mut puller: Puller) -> Vec<Tag> {
 }
 
 async fn publish(url: &str, tags: &[Tag]) {
-    let publisher = Client::default().publish(&Url::parse(url).unwrap()).await.unwrap();
+    let publisher = Client::default()
+        .publish(&Url::parse(url).unwrap())
+        .await
+        .unwrap();
     let (start, first) = (tokio::time::Instant::now(), tags[0].dts);
     for tag in tags {
         // Four times as fast as the clock: nginx has short queues.
@@ -172,15 +221,24 @@ async fn publish(url: &str, tags: &[Tag]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pulls_from_nginx_what_ffmpeg_publishes_there() {
-    for options in ["", "chunk_size 128; ack_window 20000; ping 100ms; ping_timeout 1s;"] {
+    for options in [
+        "",
+        "chunk_size 128; ack_window 20000; ping 100ms; ping_timeout 1s;",
+    ] {
         let nginx = Nginx::start(options);
         let clip = clip(nginx.folder.path());
         let url = nginx.url("up");
-        let puller = Client::default().pull(&Url::parse(&url).unwrap()).await.unwrap();
+        let puller = Client::default()
+            .pull(&Url::parse(&url).unwrap())
+            .await
+            .unwrap();
         let tags = tokio::spawn(until_the_end(puller));
         nginx.says("play: name='up'").await;
         let mut command = ffmpeg();
-        command.args(["-re", "-i"]).arg(&clip).args(["-c", "copy", "-f", "flv", &url]);
+        command
+            .args(["-re", "-i"])
+            .arg(&clip)
+            .args(["-c", "copy", "-f", "flv", &url]);
         let publisher = Process::start(&mut command);
         let tags = tags.await.unwrap();
         publisher.succeeds();
@@ -193,10 +251,15 @@ async fn pulls_from_nginx_what_ffmpeg_publishes_there() {
 async fn publishes_to_nginx_what_ffmpeg_plays_there() {
     // ffmpeg 5 does not take the end of a stream for the end, unless it is also told in words.
     let nginx = Nginx::start("publish_notify on;");
-    let (clip, played) = (clip(nginx.folder.path()), nginx.folder.path().join("played.flv"));
+    let (clip, played) = (
+        clip(nginx.folder.path()),
+        nginx.folder.path().join("played.flv"),
+    );
     let url = nginx.url("down");
     let mut command = ffmpeg();
-    command.args(["-i", &url, "-c", "copy", "-f", "flv"]).arg(&played);
+    command
+        .args(["-i", &url, "-c", "copy", "-f", "flv"])
+        .arg(&played);
     let player = Process::start(&mut command);
     nginx.says("play: name='down'").await;
     let tags = read(&clip);
@@ -205,16 +268,27 @@ async fn publishes_to_nginx_what_ffmpeg_plays_there() {
     assert_same(&read(&played), &tags);
 
     let mut decoder = ffmpeg();
-    let decoded = decoder.args(["-i"]).arg(&played).args(["-f", "null", "-"]).output().unwrap();
+    let decoded = decoder
+        .args(["-i"])
+        .arg(&played)
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
     let complaints = String::from_utf8_lossy(&decoded.stderr);
-    assert!(decoded.status.success() && complaints.is_empty(), "{complaints}");
+    assert!(
+        decoded.status.success() && complaints.is_empty(),
+        "{complaints}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crosses_the_24_bit_boundary_through_nginx() {
     let nginx = Nginx::start("chunk_size 128;");
     let url = nginx.url("cross");
-    let puller = Client::default().pull(&Url::parse(&url).unwrap()).await.unwrap();
+    let puller = Client::default()
+        .pull(&Url::parse(&url).unwrap())
+        .await
+        .unwrap();
     let received = tokio::spawn(until_the_end(puller));
     nginx.says("play: name='cross'").await;
     let tags: Vec<_> = (0..200_u32)
@@ -223,7 +297,10 @@ async fn crosses_the_24_bit_boundary_through_nginx() {
             let mut picture = vec![0; 700 + index as usize * 30];
             picture[..5].copy_from_slice(&[if index % 20 == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0]);
             let audio = vec![0xaf, 1, index as u8, 0x21];
-            [Tag::new(Kind::Video, dts, picture.into()), Tag::new(Kind::Audio, dts + 3, audio.into())]
+            [
+                Tag::new(Kind::Video, dts, picture.into()),
+                Tag::new(Kind::Audio, dts + 3, audio.into()),
+            ]
         })
         .collect();
     publish(&url, &tags).await;

@@ -12,8 +12,13 @@ use bytes::Bytes;
 use flv::{Kind, Tag};
 use relay::{Calls, Relay};
 use rtmp::client::{self, Event};
-use rtmp::handler::{Chain, ConnectDecision, Delivery, Handler, Logging, PlayDecision, PublishDecision, Reason};
-use rtmp::net::{Client, ClientError, ClientOptions, Overflow, Peer, Publication, Publisher, Puller, QueueLimits, Server, ServerOptions};
+use rtmp::handler::{
+    Chain, ConnectDecision, Delivery, Handler, Logging, PlayDecision, PublishDecision, Reason,
+};
+use rtmp::net::{
+    Client, ClientError, ClientOptions, Overflow, Peer, Publication, Publisher, Puller,
+    QueueLimits, Server, ServerOptions,
+};
 use rtmp::tls::{ReloadingAcceptor, Trust};
 use rtmp::{Config, Timeout, Url};
 use tokio::io::AsyncReadExt;
@@ -41,13 +46,21 @@ impl Running {
 
 async fn serve<H: Handler>(handler: impl Into<Arc<H>>, options: ServerOptions) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::parse(&format!("rtmp://{}/live/cam?token=x", listener.local_addr().unwrap())).unwrap();
+    let url = Url::parse(&format!(
+        "rtmp://{}/live/cam?token=x",
+        listener.local_addr().unwrap()
+    ))
+    .unwrap();
     let server = Server::with_options(handler, options);
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
         server.serve(listener, async { drop(stopped.await) }).await;
     });
-    Running { url, stop: Some(stop), task }
+    Running {
+        url,
+        stop: Some(stop),
+        task,
+    }
 }
 
 async fn publisher(server: &Running) -> Publisher {
@@ -78,11 +91,19 @@ fn tag(kind: Kind, dts: u32, payload: &'static [u8]) -> Tag {
 
 /// H.264 with NAL lengths of two bytes.
 fn avc_record() -> Tag {
-    tag(Kind::Video, 0, &[0x17, 0, 0, 0, 0, 1, 66, 0, 30, 0xfd, 0xe0, 0])
+    tag(
+        Kind::Video,
+        0,
+        &[0x17, 0, 0, 0, 0, 1, 66, 0, 30, 0xfd, 0xe0, 0],
+    )
 }
 
 fn avc_keyframe(dts: u32) -> Tag {
-    tag(Kind::Video, dts, &[0x17, 1, 0, 0, 0, 0, 1, 0x65, 0, 1, 0x65])
+    tag(
+        Kind::Video,
+        dts,
+        &[0x17, 1, 0, 0, 0, 0, 1, 0x65, 0, 1, 0x65],
+    )
 }
 
 fn avc_inter(dts: u32) -> Tag {
@@ -119,7 +140,10 @@ fn dts_of(events: &[Event]) -> Vec<u32> {
 async fn every_callback_is_called() {
     let (mut relay, mut calls) = Relay::new();
     relay.drop_dts = Some(666);
-    let options = ServerOptions { stats_interval: Duration::from_millis(20), ..ServerOptions::default() };
+    let options = ServerOptions {
+        stats_interval: Duration::from_millis(20),
+        ..ServerOptions::default()
+    };
     let server = serve(relay, options).await;
 
     let publisher = publisher(&server).await;
@@ -139,19 +163,43 @@ async fn every_callback_is_called() {
     for tag in tags.clone() {
         publisher.send(tag).await.unwrap();
     }
-    let events = until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.dts == 700)).await;
-    assert_eq!(dts_of(&events), [0, 40, 80, 90, 120, 130, 700], "a dropped tag reaches nobody");
+    let events = until(
+        &mut puller,
+        |event| matches!(event, Event::Tag(tag) if tag.dts == 700),
+    )
+    .await;
+    assert_eq!(
+        dts_of(&events),
+        [0, 40, 80, 90, 120, 130, 700],
+        "a dropped tag reaches nobody"
+    );
 
     puller.pause(true, Duration::from_millis(700));
-    until(&mut puller, |event| matches!(event, Event::Status(status) if status.code == "NetStream.Pause.Notify")).await;
+    until(
+        &mut puller,
+        |event| matches!(event, Event::Status(status) if status.code == "NetStream.Pause.Notify"),
+    )
+    .await;
     puller.pause(false, Duration::from_millis(700));
-    until(&mut puller, |event| matches!(event, Event::Status(status) if status.code == "NetStream.Unpause.Notify")).await;
+    until(
+        &mut puller,
+        |event| matches!(event, Event::Status(status) if status.code == "NetStream.Unpause.Notify"),
+    )
+    .await;
     calls.wait("unpause").await;
     for tag in [aac(800), avc_inter(810), avc_keyframe(820)] {
         publisher.send(tag).await.unwrap();
     }
-    let events = until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.dts == 820)).await;
-    assert_eq!(dts_of(&events), [0, 820], "the record again, then nothing before a keyframe");
+    let events = until(
+        &mut puller,
+        |event| matches!(event, Event::Tag(tag) if tag.dts == 820),
+    )
+    .await;
+    assert_eq!(
+        dts_of(&events),
+        [0, 820],
+        "the record again, then nothing before a keyframe"
+    );
 
     calls.wait("stats").await;
     puller.close().await;
@@ -160,7 +208,14 @@ async fn every_callback_is_called() {
     let end = calls.wait("disconnect").await.end.clone().unwrap();
     assert_eq!(end.reason, Reason::Peer);
     assert!(end.stats.bytes_in > 3073 && end.stats.bytes_out > 3073);
-    assert_eq!((end.stats.video_tags, end.stats.keyframes, end.stats.audio_tags), (7, 4, 4));
+    assert_eq!(
+        (
+            end.stats.video_tags,
+            end.stats.keyframes,
+            end.stats.audio_tags
+        ),
+        (7, 4, 4)
+    );
 
     for (name, count) in [
         ("connection", 2),
@@ -184,9 +239,25 @@ async fn every_callback_is_called() {
     ] {
         assert_eq!(calls.count(name), count, "{name}");
     }
-    let details = |name| calls.seen.iter().filter(|call| call.name == name).map(|call| call.details.as_str()).collect::<Vec<_>>();
+    let details = |name| {
+        calls
+            .seen
+            .iter()
+            .filter(|call| call.name == name)
+            .map(|call| call.details.as_str())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(details("publish"), ["live/cam"]);
-    assert_eq!(details("video_frame"), ["avc 0 nals", "avc 2 nals", "avc 1 nals", "avc 1 nals", "avc 2 nals"]);
+    assert_eq!(
+        details("video_frame"),
+        [
+            "avc 0 nals",
+            "avc 2 nals",
+            "avc 1 nals",
+            "avc 1 nals",
+            "avc 2 nals"
+        ]
+    );
     assert_eq!(details("enhanced_video_frame"), ["hevc"]);
     assert_eq!(details("enhanced_audio_frame"), ["opus"]);
     assert_eq!(details("pause"), ["700"]);
@@ -203,7 +274,11 @@ async fn media_is_delivered_in_the_form_that_was_asked_for() {
         publisher.send(aac(5)).await.unwrap();
         publisher.finish().await.unwrap();
         calls.wait("disconnect").await;
-        assert_eq!((calls.count("media_tag"), calls.count("audio_frame")), (raw, parsed), "{delivery:?}");
+        assert_eq!(
+            (calls.count("media_tag"), calls.count("audio_frame")),
+            (raw, parsed),
+            "{delivery:?}"
+        );
         server.stop().await;
     }
 }
@@ -227,32 +302,56 @@ async fn refusals_reach_the_client_with_their_reason() {
     }
     let client = Client::default();
 
-    let (server, mut calls) = refused(|relay| relay.connect = ConnectDecision::Reject("no such app".into())).await;
-    assert_eq!(code(client.publish(&server.url).await), "NetConnection.Connect.Rejected");
-    assert_eq!(calls.wait("disconnect").await.end.as_ref().unwrap().reason, Reason::Refused);
+    let (server, mut calls) =
+        refused(|relay| relay.connect = ConnectDecision::Reject("no such app".into())).await;
+    assert_eq!(
+        code(client.publish(&server.url).await),
+        "NetConnection.Connect.Rejected"
+    );
+    assert_eq!(
+        calls.wait("disconnect").await.end.as_ref().unwrap().reason,
+        Reason::Refused
+    );
 
     let url = "rtmp://elsewhere/live".to_owned();
-    let redirect = ConnectDecision::Redirect { url: url.clone(), description: "elsewhere".into() };
+    let redirect = ConnectDecision::Redirect {
+        url: url.clone(),
+        description: "elsewhere".into(),
+    };
     let (server, _calls) = refused(|relay| relay.connect = redirect).await;
     match client.publish(&server.url).await {
         Err(ClientError::Rejected(rejection)) => assert_eq!(rejection.redirect, Some(url)),
         other => panic!("{other:?}"),
     }
 
-    let (server, mut calls) = refused(|relay| relay.fc_publish = PublishDecision::bad_name("taken")).await;
+    let (server, mut calls) =
+        refused(|relay| relay.fc_publish = PublishDecision::bad_name("taken")).await;
     let rejected = client.publish(&server.url).await;
     assert!(rejected.is_err());
     calls.wait("disconnect").await;
     assert_eq!(calls.count("publish"), 0, "refused before it could start");
 
-    let (server, mut calls) = refused(|relay| relay.publish = PublishDecision::unauthorized("token?")).await;
-    assert_eq!(code(client.publish(&server.url).await), "NetStream.Publish.Unauthorized");
+    let (server, mut calls) =
+        refused(|relay| relay.publish = PublishDecision::unauthorized("token?")).await;
+    assert_eq!(
+        code(client.publish(&server.url).await),
+        "NetStream.Publish.Unauthorized"
+    );
     calls.wait("disconnect").await;
-    assert_eq!(calls.count("unpublish"), 0, "what never started never stops");
+    assert_eq!(
+        calls.count("unpublish"),
+        0,
+        "what never started never stops"
+    );
 
-    let (server, mut calls) = refused(|relay| relay.play = PlayDecision::not_found("nobody publishes that")).await;
+    let (server, mut calls) =
+        refused(|relay| relay.play = PlayDecision::not_found("nobody publishes that")).await;
     let mut puller = client.pull(&server.url).await.unwrap();
-    let rejected = async { loop { puller.next().await? ; } };
+    let rejected = async {
+        loop {
+            puller.next().await?;
+        }
+    };
     let rejected: Result<(), ClientError> = rejected.await;
     assert_eq!(code(rejected), "NetStream.Play.StreamNotFound");
     drop(puller);
@@ -282,7 +381,10 @@ impl Handler for Nobody {
 async fn in_a_chain_each_start_still_has_its_stop() {
     let (relay, mut calls) = Relay::new();
     let server = serve(Chain(Logging, Chain(relay, No)), ServerOptions::default()).await;
-    assert!(matches!(Client::default().publish(&server.url).await, Err(ClientError::Rejected(_))));
+    assert!(matches!(
+        Client::default().publish(&server.url).await,
+        Err(ClientError::Rejected(_))
+    ));
     calls.wait("disconnect").await;
     assert_eq!((calls.count("publish"), calls.count("unpublish")), (1, 1));
 
@@ -301,20 +403,43 @@ async fn in_a_chain_each_start_still_has_its_stop() {
     publisher.finish().await.unwrap();
     first_calls.wait("disconnect").await;
     second_calls.wait("disconnect").await;
-    assert_eq!((first_calls.count("media_tag"), first_calls.count("keyframe")), (1, 1));
-    assert_eq!((second_calls.count("media_tag"), second_calls.count("keyframe")), (0, 1));
+    assert_eq!(
+        (
+            first_calls.count("media_tag"),
+            first_calls.count("keyframe")
+        ),
+        (1, 1)
+    );
+    assert_eq!(
+        (
+            second_calls.count("media_tag"),
+            second_calls.count("keyframe")
+        ),
+        (0, 1)
+    );
 }
 
 #[tokio::test]
 async fn the_limit_of_connections_holds_and_frees() {
     let (relay, mut calls) = Relay::new();
-    let server = serve(relay, ServerOptions { max_connections: 2, ..ServerOptions::default() }).await;
+    let server = serve(
+        relay,
+        ServerOptions {
+            max_connections: 2,
+            ..ServerOptions::default()
+        },
+    )
+    .await;
     let first = TcpStream::connect(server.address()).await.unwrap();
     let _second = TcpStream::connect(server.address()).await.unwrap();
     calls.wait("connection").await;
     calls.wait("connection").await;
     let mut third = TcpStream::connect(server.address()).await.unwrap();
-    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed at once");
+    assert_eq!(
+        third.read(&mut [0; 1]).await.unwrap_or(0),
+        0,
+        "closed at once"
+    );
     drop(first);
     calls.wait("disconnect").await;
     // The permit is given back just after the last call; a client that comes again gets in.
@@ -330,8 +455,18 @@ async fn the_limit_of_connections_holds_and_frees() {
 #[tokio::test]
 async fn whoever_says_nothing_is_cut() {
     let (relay, mut calls) = Relay::new();
-    let session = Arc::new(Config { handshake_timeout: Duration::from_millis(50), ..Config::default() });
-    let server = serve(relay, ServerOptions { session, ..ServerOptions::default() }).await;
+    let session = Arc::new(Config {
+        handshake_timeout: Duration::from_millis(50),
+        ..Config::default()
+    });
+    let server = serve(
+        relay,
+        ServerOptions {
+            session,
+            ..ServerOptions::default()
+        },
+    )
+    .await;
     let mut silent = TcpStream::connect(server.address()).await.unwrap();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
     drop(silent);
@@ -348,16 +483,30 @@ async fn a_stop_is_told_to_everybody() {
     calls.wait("play").await;
     let address = server.address();
     let stopping = tokio::spawn(server.stop());
-    let events = until(&mut puller, |event| *event == Event::StreamEnded).await;
-    assert!(events.iter().any(|event| matches!(event, Event::ReconnectRequest { .. })));
-    assert!(puller.next().await.is_err() || matches!(puller.next().await, Err(ClientError::Closed)));
+    let mut events = Vec::new();
+    let end = loop {
+        match puller.next().await {
+            Ok(event) => events.push(event.unwrap()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(end, ClientError::Closed), "{end}");
+    assert!(events.contains(&Event::StreamEnded), "{events:?}");
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::ReconnectRequest { .. })),
+        "{events:?}"
+    );
     let mut asked = false;
     while let Some(event) = publisher.event().await {
         asked |= matches!(event, Event::ReconnectRequest { .. });
     }
     assert!(asked, "to connect anew");
     match publisher.finish().await {
-        Err(ClientError::Rejected(rejection)) => assert_eq!(rejection.code, "NetConnection.Connect.AppShutdown"),
+        Err(ClientError::Rejected(rejection)) => {
+            assert_eq!(rejection.code, "NetConnection.Connect.AppShutdown")
+        }
         other => panic!("{other:?}"),
     }
     drop(puller);
@@ -367,7 +516,10 @@ async fn a_stop_is_told_to_everybody() {
         assert_eq!(end.reason, Reason::Shutdown);
     }
     assert_eq!((calls.count("unpublish"), calls.count("play_stop")), (1, 1));
-    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody listens any more"
+    );
 }
 
 #[tokio::test]
@@ -376,7 +528,10 @@ async fn a_callback_that_panics_costs_its_own_connection_and_nothing_else() {
     relay.panic_at = Some(13);
     let server = serve(relay, ServerOptions::default()).await;
     let unlucky = publisher(&server).await;
-    let lucky = Client::default().publish(&server.url.clone().with_name("other")).await.unwrap();
+    let lucky = Client::default()
+        .publish(&server.url.clone().with_name("other"))
+        .await
+        .unwrap();
     unlucky.send(aac(13)).await.unwrap();
     let end = calls.wait("disconnect").await.end.clone().unwrap();
     assert_eq!(end.reason, Reason::Aborted);
@@ -407,7 +562,10 @@ async fn a_publisher_and_a_peer_can_be_ended_from_this_side() {
         Err(ClientError::Rejected(rejection)) => assert_eq!(rejection.description, "enough"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(calls.wait("disconnect").await.end.as_ref().unwrap().reason, Reason::Requested);
+    assert_eq!(
+        calls.wait("disconnect").await.end.as_ref().unwrap().reason,
+        Reason::Requested
+    );
     assert_eq!(calls.count("unpublish"), 1);
 }
 
@@ -423,17 +581,30 @@ async fn throttled(options: ServerOptions) -> (Running, Calls, Puller, Publisher
     for index in 0..200_u32 {
         let mut payload = vec![0; 100_000];
         payload[..5].copy_from_slice(&[if index % 10 == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0]);
-        publisher.send(Tag::new(Kind::Video, index + 1, payload.into())).await.unwrap();
+        publisher
+            .send(Tag::new(Kind::Video, index + 1, payload.into()))
+            .await
+            .unwrap();
         publisher.send(aac(index + 1)).await.unwrap();
-        until(&mut fast, |event| matches!(event, Event::Tag(tag) if tag.is_audio())).await;
+        until(
+            &mut fast,
+            |event| matches!(event, Event::Tag(tag) if tag.is_audio()),
+        )
+        .await;
     }
     fast.close().await;
     (server, calls, slow, publisher)
 }
 
 fn small_buffers() -> ServerOptions {
-    let mut options = ServerOptions { send_buffer: Some(256 * 1024), ..ServerOptions::default() };
-    options.queue = QueueLimits { tags: 100, bytes: 2_000_000 };
+    let mut options = ServerOptions {
+        send_buffer: Some(256 * 1024),
+        ..ServerOptions::default()
+    };
+    options.queue = QueueLimits {
+        tags: 100,
+        bytes: 2_000_000,
+    };
     options
 }
 
@@ -455,16 +626,31 @@ async fn a_slow_player_keeps_audio_and_resumes_at_a_keyframe() {
         }
         last = tag.dts;
     }
-    let audio = events.iter().filter(|event| matches!(event, Event::Tag(tag) if tag.is_audio())).count();
-    let videos = events.iter().filter(|event| matches!(event, Event::Tag(tag) if tag.is_video())).count();
-    assert!(videos < 200, "it was too slow for all of them ({videos}, {skips} gaps)");
-    assert!(audio > videos, "audio went on ({audio}) where video did not ({videos})");
+    let audio = events
+        .iter()
+        .filter(|event| matches!(event, Event::Tag(tag) if tag.is_audio()))
+        .count();
+    let videos = events
+        .iter()
+        .filter(|event| matches!(event, Event::Tag(tag) if tag.is_video()))
+        .count();
+    assert!(
+        videos < 200,
+        "it was too slow for all of them ({videos}, {skips} gaps)"
+    );
+    assert!(
+        audio > videos,
+        "audio went on ({audio}) where video did not ({videos})"
+    );
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_hopeless_player_is_cut() {
-    let options = ServerOptions { overflow: Overflow::Disconnect, ..small_buffers() };
+    let options = ServerOptions {
+        overflow: Overflow::Disconnect,
+        ..small_buffers()
+    };
     let (_server, mut calls, _slow, publisher) = throttled(options).await;
     let mut reasons = Vec::new();
     for _ in 0..2 {
@@ -473,7 +659,10 @@ async fn a_hopeless_player_is_cut() {
     assert!(reasons.contains(&Reason::Requested), "{reasons:?}");
     publisher.finish().await.unwrap();
 
-    let options = ServerOptions { write_timeout: Duration::from_millis(100), ..small_buffers() };
+    let options = ServerOptions {
+        write_timeout: Duration::from_millis(100),
+        ..small_buffers()
+    };
     let (_server, mut calls, _slow, _publisher) = throttled(options).await;
     let mut reasons = Vec::new();
     for _ in 0..2 {
@@ -489,18 +678,31 @@ fn certificate(folder: &Path) {
 }
 
 fn client(trust: Trust) -> Client {
-    Client::new(ClientOptions { trust, server_name: Some("localhost".into()), ..ClientOptions::default() })
+    Client::new(ClientOptions {
+        trust,
+        server_name: Some("localhost".into()),
+        ..ClientOptions::default()
+    })
 }
 
 #[tokio::test]
 async fn rtmps_with_a_certificate_that_is_renewed() {
     let folder = tempfile::tempdir().unwrap();
     certificate(folder.path());
-    let acceptor =
-        Arc::new(ReloadingAcceptor::new(folder.path().join("cert.pem"), folder.path().join("key.pem")).unwrap());
+    let acceptor = Arc::new(
+        ReloadingAcceptor::new(
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+        )
+        .unwrap(),
+    );
     let (relay, mut calls) = Relay::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::parse(&format!("rtmps://{}/live/cam", listener.local_addr().unwrap())).unwrap();
+    let url = Url::parse(&format!(
+        "rtmps://{}/live/cam",
+        listener.local_addr().unwrap()
+    ))
+    .unwrap();
     let server = Server::new(relay);
     let task = tokio::spawn(async move { server.serve_tls(listener, acceptor, pending()).await });
 
@@ -511,11 +713,22 @@ async fn rtmps_with_a_certificate_that_is_renewed() {
     let mut puller = client(Trust::Anybody).pull(&url).await.unwrap();
     until(&mut puller, |event| *event == Event::Playing).await;
     calls.wait("play").await;
-    let big = Tag::new(Kind::Video, 7, vec![0x17; 300_000].into());
+    let big = Tag::new(
+        Kind::Video,
+        7,
+        [&[0x17, 1, 0, 0, 0][..], &[7; 300_000]].concat().into(),
+    );
     publisher.send(big.clone()).await.unwrap();
-    let events = until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.is_video())).await;
+    let events = until(
+        &mut puller,
+        |event| matches!(event, Event::Tag(tag) if tag.is_video()),
+    )
+    .await;
     assert_eq!(events.last(), Some(&Event::Tag(big)));
-    assert!(client(Trust::WebPki).publish(&url).await.is_err(), "nobody vouches for it");
+    assert!(
+        client(Trust::WebPki).publish(&url).await.is_err(),
+        "nobody vouches for it"
+    );
 
     certificate(folder.path());
     let trusting_new = client(Trust::File(folder.path().join("cert.pem")));
@@ -528,10 +741,16 @@ async fn rtmps_with_a_certificate_that_is_renewed() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), renewed).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), renewed)
+        .await
+        .unwrap();
     assert!(trusting_old.publish(&url).await.is_err());
     publisher.send(aac(8)).await.unwrap();
-    until(&mut puller, |event| matches!(event, Event::Tag(tag) if tag.is_audio())).await;
+    until(
+        &mut puller,
+        |event| matches!(event, Event::Tag(tag) if tag.is_audio()),
+    )
+    .await;
     task.abort();
 }
 
@@ -539,15 +758,27 @@ async fn rtmps_with_a_certificate_that_is_renewed() {
 async fn a_server_that_never_answers_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut options = ClientOptions { connect_timeout: Duration::from_millis(50), ..ClientOptions::default() };
-    let config = client::Config { handshake_timeout: Duration::from_millis(50), ..client::Config::default() };
+    let mut options = ClientOptions {
+        connect_timeout: Duration::from_millis(50),
+        ..ClientOptions::default()
+    };
+    let config = client::Config {
+        handshake_timeout: Duration::from_millis(50),
+        ..client::Config::default()
+    };
     options.session = Arc::new(config);
     let client = Client::new(options);
-    let tls = client.publish(&Url::parse(&format!("rtmps://{address}/live/cam")).unwrap()).await;
+    let tls = client
+        .publish(&Url::parse(&format!("rtmps://{address}/live/cam")).unwrap())
+        .await;
     assert!(matches!(tls, Err(ClientError::ConnectTimeout(_))));
-    let plain = client.publish(&Url::parse(&format!("rtmp://{address}/live/cam")).unwrap()).await;
+    let plain = client
+        .publish(&Url::parse(&format!("rtmp://{address}/live/cam")).unwrap())
+        .await;
     match plain {
-        Err(error @ ClientError::Session(client::Error::Timeout(_))) => assert!(error.is_retryable()),
+        Err(error @ ClientError::Session(client::Error::Timeout(_))) => {
+            assert!(error.is_retryable())
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -130,7 +130,7 @@ pub fn write_size(bytes: u64) -> String {
     let fits = SIZES
         .iter()
         .take(3)
-        .find(|(_, scale)| bytes >= *scale && bytes % scale == 0);
+        .find(|(_, scale)| bytes >= *scale && bytes.is_multiple_of(*scale));
     match fits {
         Some((unit, scale)) => format!("{}{unit}", bytes / scale),
         None => bytes.to_string(),

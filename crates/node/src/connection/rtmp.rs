@@ -68,7 +68,7 @@ impl Conversation {
         context: Arc<Context>,
         node: ActorRef<node::Message>,
         peer: Arc<Peer>,
-            refusal: Option<String>,
+        refusal: Option<String>,
     ) -> Conversation {
         let session = Box::new(Session::new(Arc::clone(&context.rtmp), Instant::now()));
         Conversation {
@@ -153,10 +153,16 @@ impl Conversation {
             }
             self.act().await?;
             if read < room {
-                self.read_size = (self.read_size / 2).max(SMALL_READ).max(read.next_power_of_two().min(LARGE_READ));
+                self.read_size = (self.read_size / 2)
+                    .max(SMALL_READ)
+                    .max(read.next_power_of_two().min(LARGE_READ));
                 break;
             }
             self.read_size = (self.read_size * 2).min(LARGE_READ);
+        }
+        let asks = self.publishes.is_empty() && self.plays.is_empty();
+        if asks || !self.input.is_empty() || self.session.is_mid_message() {
+            self.peer.transport.acknowledge_now();
         }
         if self.publishes.is_empty() {
             self.read_size = self.read_size.min(4 * SMALL_READ);
@@ -196,8 +202,10 @@ impl Conversation {
                 Command::EndPlay { stream_id, end } => self.play_ended(stream_id, end),
                 Command::EndPublish { stream_id, why } => {
                     info!(why, "publish ended");
-                    self.publishes.retain(|publishing| publishing.stream_id != stream_id);
-                    self.session.end_publish(stream_id, PublishRefusal::BadName.code(), &why);
+                    self.publishes
+                        .retain(|publishing| publishing.stream_id != stream_id);
+                    self.session
+                        .end_publish(stream_id, PublishRefusal::BadName.code(), &why);
                     self.end = Some(End::Closed);
                 }
                 Command::Reconnect { why } => self.asked_to_leave(&why),
@@ -224,12 +232,14 @@ impl Conversation {
             PlayEnd::TooSlow => {
                 info!("player is too slow");
                 let why = "your connection is too slow for this stream; try a lower quality";
-                self.session.notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
+                self.session
+                    .notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
                 self.session.end_play(stream_id);
             }
             PlayEnd::Fault => {
                 let why = "the stream failed on the server; play it again";
-                self.session.notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
+                self.session
+                    .notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
                 self.session.end_play(stream_id);
             }
         }
@@ -247,7 +257,8 @@ impl Conversation {
             self.session.end_play(playing.stream_id);
         }
         for publishing in std::mem::take(&mut self.publishes) {
-            self.session.end_publish(publishing.stream_id, PublishRefusal::BadName.code(), why);
+            self.session
+                .end_publish(publishing.stream_id, PublishRefusal::BadName.code(), why);
         }
         self.end = Some(End::Closed);
         self.session.close();
@@ -269,7 +280,9 @@ impl Conversation {
 
     fn deadline(&self) -> Instant {
         // Nothing is due for good only while closing, which has its own limit.
-        self.session.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+        self.session
+            .poll_timeout()
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
     /// Moves the alarm only when it would ring too late: most of the time it rings early, and looks again.

@@ -74,6 +74,12 @@ impl ChunkReader {
         }
     }
 
+    /// Whether part of a message has come and the rest has not.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.held > 0
+    }
+
     /// Takes the next message off the front of `input`; `None` asks for more bytes. Chunks that
     /// have arrived in part are taken as well, so `input` never needs to hold a whole one.
     pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Message>, Error> {
@@ -334,14 +340,14 @@ impl ChunkStream {
 
     /// The specification repeats the extended field on type 3 chunks, some encoders leave it
     /// out: what is there decides. As long as the bytes agree with the field, more are needed.
+    /// What decides must not depend on how much has arrived.
     fn repeated_field(&self, rest: &[u8]) -> Repeated {
         let begins = |value: u32| value.to_be_bytes().starts_with(&rest[..rest.len().min(4)]);
         let same = begins(self.field) || begins(self.timestamp);
         match rest.first_chunk() {
             None if same => Repeated::Unclear,
-            None if self.partial.is_empty() && rest.len() < self.length.min(4) as usize => {
-                Repeated::Unclear
-            }
+            // A new time can be told from a payload only when all of it is here.
+            None if self.partial.is_empty() => Repeated::Unclear,
             Some(_) if same => Repeated::Here(self.field),
             // The first chunk of a message may bring the new absolute time instead.
             Some(field) if self.partial.is_empty() => {

@@ -37,7 +37,10 @@ pub(super) fn connect(config: &Config, app: &str, tc_url: &str, publishing: bool
     for (key, value) in config.extra.iter() {
         object.insert(key, value.clone());
     }
-    Command { object: Value::Object(object), ..Command::new("connect", 1.0, Vec::new()) }
+    Command {
+        object: Value::Object(object),
+        ..Command::new("connect", 1.0, Vec::new())
+    }
 }
 
 /// The `start` argument of `play`: milliseconds in practice, though specified in seconds.
@@ -52,7 +55,11 @@ pub(super) fn start(start: Start) -> f64 {
 /// The information object of an answer or status: the first argument that is one, or what
 /// stands in the place of the command object.
 pub(super) fn information(command: &Command) -> Option<&Object> {
-    command.arguments.iter().find_map(Value::as_object).or_else(|| command.object.as_object())
+    command
+        .arguments
+        .iter()
+        .find_map(Value::as_object)
+        .or_else(|| command.object.as_object())
 }
 
 pub(super) fn status(command: &Command) -> Status {
@@ -68,10 +75,25 @@ pub(super) fn status(command: &Command) -> Status {
 }
 
 pub(super) fn rejection(command: &Command) -> Rejection {
-    let Status { code, description, .. } = status(command);
+    let Status {
+        code, description, ..
+    } = status(command);
     let redirect = information(command)
-        .and_then(|info| info.get_ignore_case("ex")?.as_object()?.get_ignore_case("redirect")?.as_str())
+        .and_then(|info| {
+            info.get_ignore_case("ex")?
+                .as_object()?
+                .get_ignore_case("redirect")?
+                .as_str()
+        })
         .map(str::to_owned);
-    let code = if code.is_empty() { "NetConnection.Call.Failed".to_owned() } else { code };
-    Rejection { code, description, redirect }
+    let code = if code.is_empty() {
+        "NetConnection.Call.Failed".to_owned()
+    } else {
+        code
+    };
+    Rejection {
+        code,
+        description,
+        redirect,
+    }
 }

@@ -54,11 +54,19 @@ enum State {
     Handshake(Handshake),
     Connecting,
     /// Waits for the answer to the `createStream` with this transaction.
-    Creating { transaction: f64 },
+    Creating {
+        transaction: f64,
+    },
     /// `play` or `publish` is out.
-    Starting { stream_id: u32, transaction: f64 },
+    Starting {
+        stream_id: u32,
+        transaction: f64,
+    },
     /// The stream has begun; `ended` while it has stopped again.
-    Running { stream_id: u32, ended: bool },
+    Running {
+        stream_id: u32,
+        ended: bool,
+    },
     /// Nothing more is said or heard.
     Closing,
 }
@@ -108,7 +116,9 @@ impl Session {
             }
         }
         while !matches!(self.state, State::Handshake(_) | State::Closing) {
-            let Some(message) = self.reader.read(input)? else { break };
+            let Some(message) = self.reader.read(input)? else {
+                break;
+            };
             self.handle_message(&message);
         }
         if self.is_closing() {
@@ -182,7 +192,9 @@ impl Session {
 
     /// Sends a tag; its payload is shared. `false` if the server does not take tags (yet).
     pub fn send(&mut self, tag: &Tag) -> bool {
-        let State::Running { stream_id, .. } = self.state else { return false };
+        let State::Running { stream_id, .. } = self.state else {
+            return false;
+        };
         if self.intent != Intent::Publish {
             return false;
         }
@@ -195,7 +207,8 @@ impl Session {
             None => tag,
         };
         let chunk_size = self.writer.chunk_size();
-        self.output.extend(wire::wire(tag, tag.dts, chunk_size, stream_id));
+        self.output
+            .extend(wire::wire(tag, tag.dts, chunk_size, stream_id));
         true
     }
 
@@ -233,7 +246,11 @@ impl Session {
     fn connect(&mut self) {
         self.state = State::Connecting;
         self.events.push_back(Event::HandshakeDone);
-        self.message(&Message::set_chunk_size(self.config.chunk_size.clamp(1, crate::chunk::MAX_CHUNK_SIZE)));
+        self.message(&Message::set_chunk_size(
+            self.config
+                .chunk_size
+                .clamp(1, crate::chunk::MAX_CHUNK_SIZE),
+        ));
         let publishing = self.intent == Intent::Publish;
         let connect = commands::connect(&self.config, &self.app, &self.tc_url, publishing);
         self.message(&connect.to_message(COMMAND_CHUNK_STREAM, 0));
@@ -242,9 +259,12 @@ impl Session {
     fn handle_message(&mut self, message: &Message) {
         match message.kind {
             Kind::WindowAckSize => self.window = message.value().filter(|window| *window > 0),
-            Kind::SetPeerBandwidth => self.message(&Message::window_ack_size(self.config.window_ack)),
+            Kind::SetPeerBandwidth => {
+                self.message(&Message::window_ack_size(self.config.window_ack))
+            }
             Kind::Acknowledgement => {
-                self.events.extend(message.value().map(|bytes| Event::Acknowledged { bytes }));
+                self.events
+                    .extend(message.value().map(|bytes| Event::Acknowledged { bytes }));
             }
             Kind::UserControl => self.handle_user_control(message),
             Kind::Command | Kind::CommandAmf3 => {
@@ -252,10 +272,22 @@ impl Session {
                     self.handle_command(&command);
                 }
             }
-            Kind::Audio => self.tag(Tag::new(flv::Kind::Audio, message.timestamp, message.payload.clone())),
-            Kind::Video => self.tag(Tag::new(flv::Kind::Video, message.timestamp, message.payload.clone())),
+            Kind::Audio => self.tag(Tag::new(
+                flv::Kind::Audio,
+                message.timestamp,
+                message.payload.clone(),
+            )),
+            Kind::Video => self.tag(Tag::new(
+                flv::Kind::Video,
+                message.timestamp,
+                message.payload.clone(),
+            )),
             Kind::Data | Kind::DataAmf3 => {
-                self.tag(Tag::new(flv::Kind::Data, message.timestamp, command::data_body(message)));
+                self.tag(Tag::new(
+                    flv::Kind::Data,
+                    message.timestamp,
+                    command::data_body(message),
+                ));
             }
             Kind::Aggregate => {
                 let tags = flv::aggregate::split(message.timestamp, message.payload.clone());
@@ -273,7 +305,11 @@ impl Session {
         if !plays || self.intent == Intent::Publish || tag.payload.is_empty() {
             return;
         }
-        if let State::Running { stream_id, ended: true } = self.state {
+        if let State::Running {
+            stream_id,
+            ended: true,
+        } = self.state
+        {
             self.started(stream_id);
         }
         self.events.push_back(Event::Tag(tag));
@@ -332,7 +368,9 @@ impl Session {
         // E-RTMP puts the answer into the properties, some servers into the information.
         let read = |value: Option<&Value>| value.and_then(Value::as_object).map(Caps::from_object);
         let properties = read(Some(&command.object)).filter(Caps::is_enhanced);
-        let caps = properties.or_else(|| read(command.arguments.first())).unwrap_or_default();
+        let caps = properties
+            .or_else(|| read(command.arguments.first()))
+            .unwrap_or_default();
         self.events.push_back(Event::Connected { caps });
 
         let stream = Value::from(self.stream.as_str());
@@ -356,16 +394,24 @@ impl Session {
         self.transaction += 1;
         let transaction = f64::from(self.transaction);
         let stream = Value::from(self.stream.as_str());
-        self.state = State::Starting { stream_id, transaction };
+        self.state = State::Starting {
+            stream_id,
+            transaction,
+        };
         match self.intent {
             Intent::Publish => {
                 let publish = Command::new("publish", transaction, vec![stream, "live".into()]);
                 self.message(&publish.to_message(STREAM_CHUNK_STREAM, stream_id));
             }
             Intent::Pull { start, .. } => {
-                let play = Command::new("play", transaction, vec![stream, commands::start(start).into()]);
+                let play = Command::new(
+                    "play",
+                    transaction,
+                    vec![stream, commands::start(start).into()],
+                );
                 self.message(&play.to_message(STREAM_CHUNK_STREAM, stream_id));
-                let millis = u32::try_from(self.config.buffer_length.as_millis()).unwrap_or(u32::MAX);
+                let millis =
+                    u32::try_from(self.config.buffer_length.as_millis()).unwrap_or(u32::MAX);
                 let buffer = UserControl::SetBufferLength { stream_id, millis };
                 self.message(&Message::user_control(buffer));
             }
@@ -391,20 +437,36 @@ impl Session {
         match (status.code.as_str(), &self.state) {
             ("NetConnection.Connect.ReconnectRequest", _) => {
                 let info = commands::information(command);
-                let tc_url = info.and_then(|info| info.get_ignore_case("tcUrl")?.as_str()).map(str::to_owned);
+                let tc_url = info
+                    .and_then(|info| info.get_ignore_case("tcUrl")?.as_str())
+                    .map(str::to_owned);
                 let description = status.description;
-                self.events.push_back(Event::ReconnectRequest { tc_url, description });
+                self.events.push_back(Event::ReconnectRequest {
+                    tc_url,
+                    description,
+                });
             }
             ("NetConnection.Connect.Closed", _) => self.close(Event::Closed),
             ("NetConnection.Connect.Rejected", _) => {
                 self.close(Event::Rejected(commands::rejection(command)));
             }
-            ("NetStream.Play.Start" | "NetStream.Publish.Start", &State::Starting { stream_id, .. }) => {
+            (
+                "NetStream.Play.Start" | "NetStream.Publish.Start",
+                &State::Starting { stream_id, .. },
+            ) => {
                 self.started(stream_id);
             }
-            ("NetStream.Play.Start", &State::Running { stream_id, ended: true }) => self.started(stream_id),
             (
-                "NetStream.Play.Stop" | "NetStream.Play.Complete" | "NetStream.Play.UnpublishNotify"
+                "NetStream.Play.Start",
+                &State::Running {
+                    stream_id,
+                    ended: true,
+                },
+            ) => self.started(stream_id),
+            (
+                "NetStream.Play.Stop"
+                | "NetStream.Play.Complete"
+                | "NetStream.Play.UnpublishNotify"
                 | "NetStream.Unpublish.Success",
                 State::Running { .. },
             ) => {
@@ -412,7 +474,11 @@ impl Session {
                 self.stream_ended();
             }
             (_, State::Starting { .. }) if status.level == "error" => {
-                let rejection = Rejection { redirect: None, code: status.code, description: status.description };
+                let rejection = Rejection {
+                    redirect: None,
+                    code: status.code,
+                    description: status.description,
+                };
                 self.close(Event::Rejected(rejection));
             }
             (_, State::Running { .. }) if status.level == "error" => {
@@ -424,7 +490,10 @@ impl Session {
     }
 
     fn started(&mut self, stream_id: u32) {
-        self.state = State::Running { stream_id, ended: false };
+        self.state = State::Running {
+            stream_id,
+            ended: false,
+        };
         self.events.push_back(match self.intent {
             Intent::Publish => Event::Publishing,
             Intent::Pull { .. } => Event::Playing,
@@ -436,7 +505,10 @@ impl Session {
         match &mut self.state {
             State::Running { ended, .. } if !*ended => *ended = true,
             &mut State::Starting { stream_id, .. } => {
-                self.state = State::Running { stream_id, ended: true };
+                self.state = State::Running {
+                    stream_id,
+                    ended: true,
+                };
             }
             _ => return,
         }
@@ -484,7 +556,9 @@ impl Session {
 
 /// Metadata as encoders send it: `@setDataFrame` tells the server to keep it.
 fn wrap_metadata(tag: &Tag) -> Option<Tag> {
-    let flv::Info::Data(info) = tag.info() else { return None };
+    let flv::Info::Data(info) = tag.info() else {
+        return None;
+    };
     if info.wrapped || info.event != flv::Event::Metadata {
         return None;
     }

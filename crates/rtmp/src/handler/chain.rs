@@ -3,8 +3,8 @@ use std::time::Duration;
 use flv::{Metadata, Tag};
 
 use super::{
-    AudioFrame, ConnectDecision, Delivery, Disconnect, Handler, PlayDecision, PublishDecision, Reason, Stats,
-    VideoFrame,
+    AudioFrame, ConnectDecision, Delivery, Disconnect, Handler, PlayDecision, PublishDecision,
+    Reason, Stats, VideoFrame,
 };
 use crate::net::{Peer, Player, Publication};
 use crate::session::{Connect, FcPublish};
@@ -36,7 +36,10 @@ impl<A: Handler, B: Handler> Handler for Chain<A, B> {
         }
         let accepted = self.1.on_connection(peer).await;
         if !accepted {
-            let end = Disconnect { reason: Reason::Refused, stats: peer.stats() };
+            let end = Disconnect {
+                reason: Reason::Refused,
+                stats: peer.stats(),
+            };
             self.0.on_disconnect(peer, &end);
         }
         accepted

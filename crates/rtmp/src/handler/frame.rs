@@ -45,9 +45,19 @@ impl VideoFrame {
     /// The NAL units of a coded picture in H.264, H.265 or H.266; of anything else, none. Ends
     /// early where a length does not fit.
     pub fn nal_units(&self) -> NalUnits {
-        let has_units = matches!(self.codec, Some(VideoCodec::Avc | VideoCodec::Hevc | VideoCodec::Vvc));
-        let rest = if has_units && self.packet == Packet::Frame { self.data.clone() } else { Bytes::new() };
-        NalUnits { rest, length: self.nal_length }
+        let has_units = matches!(
+            self.codec,
+            Some(VideoCodec::Avc | VideoCodec::Hevc | VideoCodec::Vvc)
+        );
+        let rest = if has_units && self.packet == Packet::Frame {
+            self.data.clone()
+        } else {
+            Bytes::new()
+        };
+        NalUnits {
+            rest,
+            length: self.nal_length,
+        }
     }
 
     pub(crate) fn new(tag: &Tag, track: Track, lengths: &NalLengths) -> Self {
@@ -75,7 +85,13 @@ impl AudioFrame {
             Some(Codec::Audio(codec)) => Some(codec),
             _ => None,
         };
-        Self { codec, packet: track.packet, track: track.id, dts: tag.dts, data: track.body }
+        Self {
+            codec,
+            packet: track.packet,
+            track: track.id,
+            dts: tag.dts,
+            data: track.body,
+        }
     }
 }
 
@@ -95,7 +111,9 @@ impl Iterator for NalUnits {
             return None;
         }
         let length = self.rest.get_uint(size);
-        let length = usize::try_from(length).ok().filter(|length| *length <= self.rest.len());
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= self.rest.len());
         match length {
             Some(length) => Some(self.rest.split_to(length)),
             None => {
@@ -112,12 +130,17 @@ pub(crate) struct NalLengths(Vec<(u8, u8)>);
 
 impl NalLengths {
     fn of(&self, track: u8) -> u8 {
-        self.0.iter().find(|(id, _)| *id == track).map_or(4, |(_, length)| *length)
+        self.0
+            .iter()
+            .find(|(id, _)| *id == track)
+            .map_or(4, |(_, length)| *length)
     }
 
     /// Notes what a configuration record says.
     pub(crate) fn learn(&mut self, track: &Track) {
-        let (Packet::Configuration, Some(Codec::Video(codec))) = (track.packet, track.codec) else { return };
+        let (Packet::Configuration, Some(Codec::Video(codec))) = (track.packet, track.codec) else {
+            return;
+        };
         let bits = match codec {
             // ISO 14496-15: lengthSizeMinusOne.
             VideoCodec::Avc => track.body.get(4).copied(),
@@ -125,7 +148,9 @@ impl NalLengths {
             VideoCodec::Vvc => track.body.first().map(|byte| byte >> 1),
             _ => None,
         };
-        let Some(length) = bits.map(|bits| (bits & 3) + 1) else { return };
+        let Some(length) = bits.map(|bits| (bits & 3) + 1) else {
+            return;
+        };
         match self.0.iter_mut().find(|(id, _)| *id == track.id) {
             Some(entry) => entry.1 = length,
             None => self.0.push((track.id, length)),
@@ -148,22 +173,44 @@ mod tests {
     #[test]
     fn nal_units_are_cut_by_the_length_size_of_the_record() {
         let mut lengths = NalLengths::default();
-        let record = Tag::new(Kind::Video, 0, Bytes::from_static(&[0x17, 0, 0, 0, 0, 1, 66, 0, 30, 0xfd, 0xe0, 0]));
+        let record = Tag::new(
+            Kind::Video,
+            0,
+            Bytes::from_static(&[0x17, 0, 0, 0, 0, 1, 66, 0, 30, 0xfd, 0xe0, 0]),
+        );
         lengths.learn(&flv::tracks(&record).next().unwrap());
         let frame = frame(&lengths, &[0x17, 1, 0, 0, 0, 0, 1, 0x65, 0, 2, 0x41, 0x42]);
         assert!(frame.keyframe);
-        assert_eq!(frame.nal_units().collect::<Vec<_>>(), [&[0x65][..], &[0x41, 0x42]]);
+        assert_eq!(
+            frame.nal_units().collect::<Vec<_>>(),
+            [&[0x65][..], &[0x41, 0x42]]
+        );
     }
 
     #[test]
     fn a_length_beyond_the_picture_ends_it() {
-        let frame = frame(&NalLengths::default(), &[0x27, 1, 0, 0, 0, 0, 0, 0, 1, 0x41, 0xff, 0xff, 0xff, 0xff, 1]);
+        let frame = frame(
+            &NalLengths::default(),
+            &[
+                0x27, 1, 0, 0, 0, 0, 0, 0, 1, 0x41, 0xff, 0xff, 0xff, 0xff, 1,
+            ],
+        );
         assert_eq!(frame.nal_units().count(), 1);
     }
 
     #[test]
     fn what_is_no_picture_has_no_units() {
-        assert_eq!(frame(&NalLengths::default(), &[0x17, 0, 0, 0, 0, 0, 0, 0, 1, 9]).nal_units().count(), 0);
-        assert_eq!(frame(&NalLengths::default(), &[0x22, 0, 0, 0, 1, 9]).nal_units().count(), 0);
+        assert_eq!(
+            frame(&NalLengths::default(), &[0x17, 0, 0, 0, 0, 0, 0, 0, 1, 9])
+                .nal_units()
+                .count(),
+            0
+        );
+        assert_eq!(
+            frame(&NalLengths::default(), &[0x22, 0, 0, 0, 1, 9])
+                .nal_units()
+                .count(),
+            0
+        );
     }
 }

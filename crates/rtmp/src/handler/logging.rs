@@ -71,7 +71,12 @@ impl Handler for Logging {
     }
 
     fn on_disconnect(&self, peer: &Peer, end: &Disconnect) {
-        let Stats { duration, bytes_in, bytes_out, .. } = end.stats;
+        let Stats {
+            duration,
+            bytes_in,
+            bytes_out,
+            ..
+        } = end.stats;
         info!(%peer, reason = %end.reason, ?duration, bytes_in, bytes_out, "disconnect");
     }
 }

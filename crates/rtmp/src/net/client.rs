@@ -132,10 +132,17 @@ impl Client {
 
     async fn connect(&self, url: &Url, intent: Intent) -> Result<Driver, ClientError> {
         let limit = self.options.connect_timeout;
-        let stream = timeout(limit, self.open(url)).await.map_err(|_| ClientError::ConnectTimeout(limit))??;
+        let stream = timeout(limit, self.open(url))
+            .await
+            .map_err(|_| ClientError::ConnectTimeout(limit))??;
         let session = Session::new(self.options.session.clone(), url, intent, Instant::now());
         let link = Link::new(stream, READ_BUFFER);
-        Ok(Driver { link, session, write_timeout: self.options.write_timeout, failed: None })
+        Ok(Driver {
+            link,
+            session,
+            write_timeout: self.options.write_timeout,
+            failed: None,
+        })
     }
 
     async fn open(&self, url: &Url) -> Result<Stream, ClientError> {
@@ -144,7 +151,11 @@ impl Client {
         if !url.is_tls() {
             return Ok(Stream::Plain(tcp));
         }
-        let name = self.options.server_name.clone().unwrap_or_else(|| url.host().to_owned());
+        let name = self
+            .options
+            .server_name
+            .clone()
+            .unwrap_or_else(|| url.host().to_owned());
         let name = ServerName::try_from(name).map_err(|_| ClientError::ServerName)?;
         let stream = self.options.trust.connector()?.connect(name, tcp).await?;
         Ok(Stream::Tls(Box::new(stream)))
@@ -176,7 +187,9 @@ impl Puller {
 
     /// Holds the stream, or lets it go on; `at` is where the player stands.
     pub fn pause(&mut self, paused: bool, at: Duration) {
-        self.driver.session.pause(paused, u32::try_from(at.as_millis()).unwrap_or(u32::MAX));
+        self.driver
+            .session
+            .pause(paused, u32::try_from(at.as_millis()).unwrap_or(u32::MAX));
     }
 
     /// Whether the server shall send audio.
@@ -224,7 +237,10 @@ pub(crate) enum Turn {
 
 impl Driver {
     /// Goes on until there is something to tell, or `wake` resolves. May be dropped without loss.
-    pub(crate) async fn turn(&mut self, wake: impl Future<Output = ()>) -> Result<Turn, ClientError> {
+    pub(crate) async fn turn(
+        &mut self,
+        wake: impl Future<Output = ()>,
+    ) -> Result<Turn, ClientError> {
         tokio::pin!(wake);
         loop {
             self.flush();
@@ -240,11 +256,16 @@ impl Driver {
             if self.session.is_closing() {
                 return Ok(Turn::Closed);
             }
-            let session = self.session.poll_timeout().map(tokio::time::Instant::from_std);
+            let session = self
+                .session
+                .poll_timeout()
+                .map(tokio::time::Instant::from_std);
             let stall = self.link.stalls_at(self.write_timeout);
             let deadline = session.into_iter().chain(stall).min();
             let was_pending = self.link.is_pending();
             tokio::select! {
+                // What has arrived counts, even if nobody has looked since the deadline.
+                biased;
                 progress = self.link.progress() => self.handle_progress(progress),
                 () = &mut wake => return Ok(Turn::Woken),
                 () = sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)), if deadline.is_some() => {
@@ -255,7 +276,11 @@ impl Driver {
                     }
                 }
             }
-            if was_pending && !self.link.is_pending() && self.failed.is_none() && self.session.is_publishing() {
+            if was_pending
+                && !self.link.is_pending()
+                && self.failed.is_none()
+                && self.session.is_publishing()
+            {
                 return Ok(Turn::Written);
             }
         }
@@ -275,7 +300,9 @@ impl Driver {
     }
 
     fn handle_progress(&mut self, progress: io::Result<Progress>) {
-        let taken = self.session.handle_input(Instant::now(), &mut self.link.input);
+        let taken = self
+            .session
+            .handle_input(Instant::now(), &mut self.link.input);
         self.failed = match (taken, progress) {
             (Err(error), _) => Some(error.into()),
             (_, Err(error)) => Some(error.into()),
@@ -293,7 +320,11 @@ pub(crate) enum Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -302,7 +333,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),

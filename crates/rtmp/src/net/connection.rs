@@ -16,8 +16,8 @@ use super::peer::{Counters, Peer, Publication, Requests};
 use super::player::Player;
 use super::server::ServerOptions;
 use crate::handler::{
-    AudioFrame, ConnectDecision, Delivery, Disconnect, Handler, NalLengths, PlayDecision, PublishDecision, Reason,
-    VideoFrame,
+    AudioFrame, ConnectDecision, Delivery, Disconnect, Handler, NalLengths, PlayDecision,
+    PublishDecision, Reason, VideoFrame,
 };
 use crate::session::{Event, FcPublish, Play, PlayRefusal, Publish, Session};
 use crate::wire;
@@ -93,6 +93,8 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
             }
             let deadline = self.deadline();
             tokio::select! {
+                // What has arrived counts, even if a callback took longer than a deadline.
+                biased;
                 progress = self.link.progress() => match self.handle_progress(progress) {
                     Ok(()) => {}
                     Err(reason) => {
@@ -119,12 +121,18 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
 
     /// Answers everything there is to answer; a reason if the connection is to end.
     async fn settle(&mut self) -> Option<Reason> {
-        let Requests { close, reconnect, ended_publications } = self.peer.take_requests();
+        let Requests {
+            close,
+            reconnect,
+            ended_publications,
+        } = self.peer.take_requests();
         if let Some(reconnect) = reconnect {
-            self.session.request_reconnect(reconnect.tc_url.as_deref(), &reconnect.description);
+            self.session
+                .request_reconnect(reconnect.tc_url.as_deref(), &reconnect.description);
         }
         for (stream_id, description) in ended_publications {
-            self.session.end_publish(stream_id, "NetStream.Publish.BadName", &description);
+            self.session
+                .end_publish(stream_id, "NetStream.Publish.BadName", &description);
             self.unpublish(stream_id);
         }
         if close {
@@ -158,7 +166,10 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
         let now = Instant::now();
         self.count();
         let (_, written) = self.link.totals();
-        self.session.note_sent(now, usize::try_from(written - self.noted).unwrap_or(usize::MAX));
+        self.session.note_sent(
+            now,
+            usize::try_from(written - self.noted).unwrap_or(usize::MAX),
+        );
         self.noted = written;
         if !self.link.input.is_empty() {
             let taken = self.session.handle_input(now, &mut self.link.input);
@@ -192,7 +203,11 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
             Event::Play(request) => self.play(*request).await,
             Event::PublishEnded { stream_id } => self.unpublish(stream_id),
             Event::PlayEnded { stream_id } => self.stop_player(stream_id),
-            Event::Pause { stream_id, paused, at_ms } => {
+            Event::Pause {
+                stream_id,
+                paused,
+                at_ms,
+            } => {
                 let at = Duration::from_millis(at_ms.into());
                 if let Some(player) = self.player(stream_id) {
                     player.set_paused(paused);
@@ -232,18 +247,27 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
         let stream_id = publication.stream_id();
         match self.handler.on_publish(&publication).await {
             PublishDecision::Accept => {
-                self.published.push(Published { publication, nal_lengths: NalLengths::default() });
+                self.published.push(Published {
+                    publication,
+                    nal_lengths: NalLengths::default(),
+                });
                 self.session.accept_publish(stream_id);
             }
             PublishDecision::Refuse(refusal, description) => {
-                self.session.reject_publish(stream_id, refusal, &description);
+                self.session
+                    .reject_publish(stream_id, refusal, &description);
                 self.reason = Some(Reason::Refused);
             }
         }
     }
 
     async fn play(&mut self, request: Play) {
-        let player = Player::new(self.peer.clone(), request, self.options.queue, self.options.overflow);
+        let player = Player::new(
+            self.peer.clone(),
+            request,
+            self.options.queue,
+            self.options.overflow,
+        );
         let stream_id = player.stream_id();
         match self.handler.on_play(&player).await {
             PlayDecision::Accept => {
@@ -253,7 +277,8 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
             PlayDecision::Refuse(refusal, description) => {
                 player.end();
                 let close = refusal != PlayRefusal::StreamNotFound;
-                self.session.reject_play(stream_id, refusal, &description, close);
+                self.session
+                    .reject_play(stream_id, refusal, &description, close);
                 if close {
                     self.reason = Some(Reason::Refused);
                 }
@@ -262,13 +287,24 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
     }
 
     fn player(&self, stream_id: u32) -> Option<&Player> {
-        self.players.iter().find(|player| player.stream_id() == stream_id)
+        self.players
+            .iter()
+            .find(|player| player.stream_id() == stream_id)
     }
 
     fn deliver(&mut self, stream_id: u32, tag: &Tag) {
         self.peer.counters().received(tag);
-        let found = self.published.iter_mut().find(|published| published.publication.stream_id() == stream_id);
-        let Some(Published { publication, nal_lengths }) = found else { return };
+        let found = self
+            .published
+            .iter_mut()
+            .find(|published| published.publication.stream_id() == stream_id);
+        let Some(Published {
+            publication,
+            nal_lengths,
+        }) = found
+        else {
+            return;
+        };
         let handler = &self.handler;
         if self.delivery.is_raw() && !handler.on_media_tag(publication, tag) {
             return;
@@ -318,10 +354,14 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
         for player in &self.players {
             let (mut bytes, stream_id) = (0, player.stream_id());
             while bytes < BATCH {
-                let Some(tag) = player.queue().take() else { break };
+                let Some(tag) = player.queue().take() else {
+                    break;
+                };
                 bytes += tag.payload.len();
                 let slices = wire::wire(&tag, tag.dts, chunk_size, stream_id);
-                slices.into_iter().for_each(|slice: Bytes| self.link.push(slice));
+                slices
+                    .into_iter()
+                    .for_each(|slice: Bytes| self.link.push(slice));
                 Counters::add(&self.peer.counters().tags_sent, 1);
             }
             if bytes < BATCH && player.is_closed() && player.queue().is_empty() {
@@ -338,7 +378,10 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
     }
 
     fn unpublish(&mut self, stream_id: u32) {
-        let found = self.published.iter().position(|it| it.publication.stream_id() == stream_id);
+        let found = self
+            .published
+            .iter()
+            .position(|it| it.publication.stream_id() == stream_id);
         if let Some(index) = found {
             let published = self.published.swap_remove(index);
             self.handler.on_unpublish(&published.publication);
@@ -346,7 +389,11 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
     }
 
     fn stop_player(&mut self, stream_id: u32) {
-        if let Some(index) = self.players.iter().position(|player| player.stream_id() == stream_id) {
+        if let Some(index) = self
+            .players
+            .iter()
+            .position(|player| player.stream_id() == stream_id)
+        {
             let player = self.players.swap_remove(index);
             player.end();
             self.handler.on_play_stop(&player);
@@ -356,7 +403,12 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
     /// Tells the peer, and the handler, that all is over.
     async fn shut_down(&mut self) {
         self.session.request_reconnect(None, SHUTDOWN);
-        for stream_id in self.players.iter().map(Player::stream_id).collect::<Vec<_>>() {
+        for stream_id in self
+            .players
+            .iter()
+            .map(Player::stream_id)
+            .collect::<Vec<_>>()
+        {
             self.session.end_play(stream_id);
             self.stop_player(stream_id);
         }
@@ -369,13 +421,18 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
     }
 
     fn deadline(&self) -> Option<tokio::time::Instant> {
-        let session = self.session.poll_timeout().map(tokio::time::Instant::from_std);
+        let session = self
+            .session
+            .poll_timeout()
+            .map(tokio::time::Instant::from_std);
         let stall = self.link.stalls_at(self.options.write_timeout);
         session.into_iter().chain(stall).min()
     }
 
     fn is_stalled(&self) -> bool {
-        self.link.stalls_at(self.options.write_timeout).is_some_and(|at| at <= tokio::time::Instant::now())
+        self.link
+            .stalls_at(self.options.write_timeout)
+            .is_some_and(|at| at <= tokio::time::Instant::now())
     }
 }
 
@@ -383,8 +440,14 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
     /// Lets others see what has been moved.
     fn count(&self) {
         let (bytes_in, bytes_out) = self.link.totals();
-        self.peer.counters().bytes_in.store(bytes_in, Ordering::Relaxed);
-        self.peer.counters().bytes_out.store(bytes_out, Ordering::Relaxed);
+        self.peer
+            .counters()
+            .bytes_in
+            .store(bytes_in, Ordering::Relaxed);
+        self.peer
+            .counters()
+            .bytes_out
+            .store(bytes_out, Ordering::Relaxed);
     }
 }
 
@@ -418,14 +481,23 @@ pub(crate) struct Guard<H: Handler> {
 
 impl<H: Handler> Guard<H> {
     pub(crate) fn new(handler: Arc<H>, peer: Peer) -> Self {
-        Self { handler, peer, reason: Reason::Aborted }
+        Self {
+            handler,
+            peer,
+            reason: Reason::Aborted,
+        }
     }
 }
 
 impl<H: Handler> Drop for Guard<H> {
     fn drop(&mut self) {
         let reason = std::mem::replace(&mut self.reason, Reason::Aborted);
-        let end = Disconnect { reason, stats: self.peer.stats() };
-        let _ = catch_unwind(AssertUnwindSafe(|| self.handler.on_disconnect(&self.peer, &end)));
+        let end = Disconnect {
+            reason,
+            stats: self.peer.stats(),
+        };
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.handler.on_disconnect(&self.peer, &end)
+        }));
     }
 }

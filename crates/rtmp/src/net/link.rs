@@ -203,7 +203,13 @@ mod tests {
         output.advance(4);
         let mut slices = [IoSlice::new(&[]); 4];
         let count = output.fill(&mut slices);
-        assert_eq!(slices[..count].iter().map(|slice| &slice[..]).collect::<Vec<_>>(), [&b"e"[..], b"fgh"]);
+        assert_eq!(
+            slices[..count]
+                .iter()
+                .map(|slice| &slice[..])
+                .collect::<Vec<_>>(),
+            [&b"e"[..], b"fgh"]
+        );
         output.advance(4);
         assert_eq!((output.len, output.slices.len()), (0, 0));
     }

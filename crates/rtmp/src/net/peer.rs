@@ -114,7 +114,10 @@ impl Peer {
     /// Asks the client to connect anew, to `tc_url` if there is one. A client that never
     /// announced that it obeys is left alone.
     pub fn request_reconnect(&self, tc_url: Option<&str>, description: &str) {
-        let reconnect = Reconnect { tc_url: tc_url.map(str::to_owned), description: description.to_owned() };
+        let reconnect = Reconnect {
+            tc_url: tc_url.map(str::to_owned),
+            description: description.to_owned(),
+        };
         self.requests().reconnect = Some(reconnect);
         self.0.wake.notify_one();
     }
@@ -136,7 +139,10 @@ impl Peer {
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
-        self.0.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -165,7 +171,10 @@ impl fmt::Display for Peer {
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("id", &self.0.id).field("addr", &self.0.addr).finish_non_exhaustive()
+        f.debug_struct("Peer")
+            .field("id", &self.0.id)
+            .field("addr", &self.0.addr)
+            .finish_non_exhaustive()
     }
 }
 
@@ -227,8 +236,14 @@ impl Publication {
     pub fn end(&self, description: &str) {
         let mut requests = self.0.peer.requests();
         let id = self.stream_id();
-        if !requests.ended_publications.iter().any(|(ended, _)| *ended == id) {
-            requests.ended_publications.push((id, description.to_owned()));
+        if !requests
+            .ended_publications
+            .iter()
+            .any(|(ended, _)| *ended == id)
+        {
+            requests
+                .ended_publications
+                .push((id, description.to_owned()));
         }
         drop(requests);
         self.0.peer.wake().notify_one();
@@ -244,6 +259,9 @@ impl fmt::Display for Publication {
 
 impl fmt::Debug for Publication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publication").field("peer", &self.0.peer).field("request", &self.0.request).finish()
+        f.debug_struct("Publication")
+            .field("peer", &self.0.peer)
+            .field("request", &self.0.request)
+            .finish()
     }
 }

@@ -70,11 +70,18 @@ impl Player {
             audio: true,
             video: true,
             hold: false,
-            skip_video: false,
+            // Joining in the middle of a group of pictures shows nothing but rubbish.
+            skip_video: true,
             seen_video: false,
             remembered: Vec::new(),
         };
-        Self(Arc::new(Inner { peer, request, overflow, queue, gate: Mutex::new(gate) }))
+        Self(Arc::new(Inner {
+            peer,
+            request,
+            overflow,
+            queue,
+            gate: Mutex::new(gate),
+        }))
     }
 
     /// Whose it is.
@@ -117,7 +124,8 @@ impl Player {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Sends a tag, at its own time, without waiting. The payload is shared.
+    /// Sends a tag, at its own time, without waiting. The payload is shared. Video begins with a
+    /// keyframe; configuration and metadata go through at any time.
     ///
     /// # Errors
     /// When the play is over.
@@ -128,12 +136,20 @@ impl Player {
         if is_remembered(&tag) {
             gate.remember(&tag);
             if gate.paused {
-                return if self.0.queue.is_closed() { Err(Closed) } else { Ok(Sent::Unwanted) };
+                return if self.0.queue.is_closed() {
+                    Err(Closed)
+                } else {
+                    Ok(Sent::Unwanted)
+                };
             }
             return self.queue_configuration(tag);
         }
         if !gate.lets_through(&tag) {
-            return if self.0.queue.is_closed() { Err(Closed) } else { Ok(Sent::Unwanted) };
+            return if self.0.queue.is_closed() {
+                Err(Closed)
+            } else {
+                Ok(Sent::Unwanted)
+            };
         }
         let is_video = tag.is_video();
         match self.0.queue.offer(tag, 1) {
@@ -245,7 +261,11 @@ impl Gate {
     fn remember(&mut self, tag: &Tag) {
         self.seen_video |= tag.is_video();
         let identity = |tag: &Tag| (tag.kind, tag.packet(), tag.track(), tag.has_many_tracks());
-        match self.remembered.iter().position(|old| identity(old) == identity(tag)) {
+        match self
+            .remembered
+            .iter()
+            .position(|old| identity(old) == identity(tag))
+        {
             Some(index) => self.remembered[index] = tag.clone(),
             None if self.remembered.len() < MAX_REMEMBERED => self.remembered.push(tag.clone()),
             None => {}
@@ -256,7 +276,9 @@ impl Gate {
 /// Whether a player that goes on needs it again.
 fn is_remembered(tag: &Tag) -> bool {
     let packet = tag.packet();
-    tag.is_metadata() || tag.is_configuration() || matches!(packet, Some(Packet::Metadata | Packet::Multichannel))
+    tag.is_metadata()
+        || tag.is_configuration()
+        || matches!(packet, Some(Packet::Metadata | Packet::Multichannel))
 }
 
 /// Shortened: the name may be a secret.
@@ -268,7 +290,10 @@ impl fmt::Display for Player {
 
 impl fmt::Debug for Player {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Player").field("peer", &self.0.peer).field("request", &self.0.request).finish_non_exhaustive()
+        f.debug_struct("Player")
+            .field("peer", &self.0.peer)
+            .field("request", &self.0.request)
+            .finish_non_exhaustive()
     }
 }
 
@@ -294,7 +319,10 @@ mod tests {
     }
 
     fn small(tags: usize) -> QueueLimits {
-        QueueLimits { tags, bytes: 1 << 20 }
+        QueueLimits {
+            tags,
+            bytes: 1 << 20,
+        }
     }
 
     fn tag(kind: Kind, dts: u32, payload: &'static [u8]) -> Tag {
@@ -318,7 +346,9 @@ mod tests {
     }
 
     fn taken(player: &Player) -> Vec<(Kind, u32)> {
-        std::iter::from_fn(|| player.queue().take()).map(|tag| (tag.kind, tag.dts)).collect()
+        std::iter::from_fn(|| player.queue().take())
+            .map(|tag| (tag.kind, tag.dts))
+            .collect()
     }
 
     #[test]
@@ -328,7 +358,11 @@ mod tests {
         player.send(inter(1)).unwrap();
         assert_eq!(player.send(inter(2)), Ok(Sent::Dropped));
         assert_eq!(taken(&player).len(), 2);
-        assert_eq!(player.send(inter(3)), Ok(Sent::Unwanted), "it lacks what came before");
+        assert_eq!(
+            player.send(inter(3)),
+            Ok(Sent::Unwanted),
+            "it lacks what came before"
+        );
         assert_eq!(player.send(audio(4)), Ok(Sent::Queued));
         assert_eq!(player.send(keyframe(5)), Ok(Sent::Queued));
         assert_eq!(taken(&player), [(Kind::Audio, 4), (Kind::Video, 5)]);
@@ -364,7 +398,12 @@ mod tests {
         for tag in [audio(4), inter(5), keyframe(6), audio(7), inter(8)] {
             player.send(tag).unwrap();
         }
-        let expected = [(Kind::Video, 0), (Kind::Video, 6), (Kind::Audio, 7), (Kind::Video, 8)];
+        let expected = [
+            (Kind::Video, 0),
+            (Kind::Video, 6),
+            (Kind::Audio, 7),
+            (Kind::Video, 8),
+        ];
         assert_eq!(taken(&player), expected);
     }
 
@@ -395,8 +434,14 @@ mod tests {
     #[test]
     fn metadata_loses_its_wrapping() {
         let player = player(small(16), Overflow::SkipVideo);
-        let values = ["@setDataFrame".into(), "onMetaData".into(), amf::Object::new().into()];
-        player.send(Tag::new(Kind::Data, 0, amf::encode_all(&values))).unwrap();
+        let values = [
+            "@setDataFrame".into(),
+            "onMetaData".into(),
+            amf::Object::new().into(),
+        ];
+        player
+            .send(Tag::new(Kind::Data, 0, amf::encode_all(&values)))
+            .unwrap();
         let tag = player.queue().take().unwrap();
         assert_eq!(&tag.payload[..13], b"\x02\x00\x0aonMetaData");
     }

@@ -41,7 +41,10 @@ pub enum TrySendError {
 
 impl Publisher {
     /// Waits until the server takes tags.
-    pub(super) async fn start(mut driver: Driver, limits: QueueLimits) -> Result<Self, ClientError> {
+    pub(super) async fn start(
+        mut driver: Driver,
+        limits: QueueLimits,
+    ) -> Result<Self, ClientError> {
         let (told, events) = mpsc::channel(EVENTS);
         let mut announced = Caps::default();
         loop {
@@ -55,9 +58,19 @@ impl Publisher {
         }
         let filled = Arc::new(Notify::new());
         let queue = Arc::new(Queue::new(limits, filled.clone()));
-        let pump = Pump { driver, queue: queue.clone(), filled, told };
+        let pump = Pump {
+            driver,
+            queue: queue.clone(),
+            filled,
+            told,
+        };
         let task = tokio::spawn(pump.run());
-        Ok(Self { queue, caps: announced, events, task })
+        Ok(Self {
+            queue,
+            caps: announced,
+            events,
+            task,
+        })
     }
 
     /// What the server says about Enhanced RTMP.
@@ -159,7 +172,11 @@ impl Pump {
                         && status.level == "error"
                     {
                         let (code, description) = (status.code.clone(), status.description.clone());
-                        complaint = Some(Rejection { code, description, redirect: None });
+                        complaint = Some(Rejection {
+                            code,
+                            description,
+                            redirect: None,
+                        });
                     }
                     drop(self.told.try_send(event));
                 }

@@ -17,7 +17,10 @@ pub struct QueueLimits {
 
 impl Default for QueueLimits {
     fn default() -> Self {
-        Self { tags: 1024, bytes: 8 * 1024 * 1024 }
+        Self {
+            tags: 1024,
+            bytes: 8 * 1024 * 1024,
+        }
     }
 }
 
@@ -54,7 +57,12 @@ struct State {
 
 impl Queue {
     pub(crate) fn new(limits: QueueLimits, filled: Arc<Notify>) -> Self {
-        Self { limits, state: Mutex::default(), filled, emptied: Notify::new() }
+        Self {
+            limits,
+            state: Mutex::default(),
+            filled,
+            emptied: Notify::new(),
+        }
     }
 
     /// Adds `tag` if it fits. `reserve` widens the limits, for what must not be lost.
@@ -63,8 +71,12 @@ impl Queue {
         if state.closed {
             return Offer::Closed;
         }
-        let (tags, bytes) = (self.limits.tags.saturating_mul(reserve), self.limits.bytes.saturating_mul(reserve));
-        let fits = state.tags.len() < tags && state.bytes.saturating_add(tag.payload.len()) <= bytes;
+        let (tags, bytes) = (
+            self.limits.tags.saturating_mul(reserve),
+            self.limits.bytes.saturating_mul(reserve),
+        );
+        let fits =
+            state.tags.len() < tags && state.bytes.saturating_add(tag.payload.len()) <= bytes;
         if !fits && !state.tags.is_empty() {
             return Offer::Full(tag);
         }
@@ -169,7 +181,11 @@ mod tests {
         assert!(matches!(queue.offer(tag(1, 91), 1), Offer::Full(_)));
         assert_eq!(queue.offer(tag(1, 90), 1), Offer::Taken);
         assert!(matches!(queue.offer(tag(2, 0), 1), Offer::Full(_)));
-        assert_eq!(queue.offer(tag(2, 0), 2), Offer::Taken, "the reserve is there for this");
+        assert_eq!(
+            queue.offer(tag(2, 0), 2),
+            Offer::Taken,
+            "the reserve is there for this"
+        );
         assert_eq!(queue.take().map(|tag| tag.dts), Some(0));
     }
 
@@ -193,7 +209,11 @@ mod tests {
         tokio::task::yield_now().await;
         queue.close();
         assert_eq!(sender.await.unwrap(), (Ok(()), Err(Closed)));
-        assert_eq!(queue.take().map(|tag| tag.dts), Some(1), "what was taken is still sent");
+        assert_eq!(
+            queue.take().map(|tag| tag.dts),
+            Some(1),
+            "what was taken is still sent"
+        );
         assert!(queue.take().is_none());
     }
 }

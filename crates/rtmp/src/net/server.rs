@@ -96,7 +96,11 @@ pub struct Server<H> {
 
 impl<H> Clone for Server<H> {
     fn clone(&self) -> Self {
-        Self { handler: self.handler.clone(), options: self.options.clone(), permits: self.permits.clone() }
+        Self {
+            handler: self.handler.clone(),
+            options: self.options.clone(),
+            permits: self.permits.clone(),
+        }
     }
 }
 
@@ -110,7 +114,11 @@ impl<H: Handler> Server<H> {
     pub fn with_options(handler: impl Into<Arc<H>>, options: ServerOptions) -> Self {
         let limit = options.max_connections.min(Semaphore::MAX_PERMITS);
         let permits = (limit > 0).then(|| Arc::new(Semaphore::new(limit)));
-        Self { handler: handler.into(), options: Arc::new(options), permits }
+        Self {
+            handler: handler.into(),
+            options: Arc::new(options),
+            permits,
+        }
     }
 
     /// Serves RTMP on `listener` until `shutdown` resolves; then tells publishers and players,
@@ -155,7 +163,10 @@ impl<H: Handler> Server<H> {
         drop(listener);
         stop.send_replace(true);
         let all_ended = async { while connections.join_next().await.is_some() {} };
-        if timeout(self.options.drain_timeout, all_ended).await.is_err() {
+        if timeout(self.options.drain_timeout, all_ended)
+            .await
+            .is_err()
+        {
             connections.shutdown().await;
         }
     }
@@ -168,7 +179,12 @@ impl<H: Handler> Server<H> {
         tls: &Option<Arc<ReloadingAcceptor>>,
         stopped: &watch::Receiver<bool>,
     ) {
-        let permit = match self.permits.clone().map(Semaphore::try_acquire_owned).transpose() {
+        let permit = match self
+            .permits
+            .clone()
+            .map(Semaphore::try_acquire_owned)
+            .transpose()
+        {
             Ok(permit) => permit,
             Err(_) => {
                 tracing::warn!(peer = %addr, limit = self.options.max_connections, "too many connections");
@@ -176,7 +192,8 @@ impl<H: Handler> Server<H> {
             }
         };
         let (server, tls, stopped) = (self.clone(), tls.clone(), stopped.clone());
-        connections.spawn(async move { server.connection(stream, addr, tls, stopped, permit).await });
+        connections
+            .spawn(async move { server.connection(stream, addr, tls, stopped, permit).await });
     }
 
     async fn connection(
@@ -212,8 +229,12 @@ impl<H: Handler> Server<H> {
     }
 }
 
-async fn run<H, S>(guard: Guard<H>, options: Arc<ServerOptions>, stream: S, stopped: watch::Receiver<bool>)
-where
+async fn run<H, S>(
+    guard: Guard<H>,
+    options: Arc<ServerOptions>,
+    stream: S,
+    stopped: watch::Receiver<bool>,
+) where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin,
 {

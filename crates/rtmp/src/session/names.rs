@@ -1,6 +1,7 @@
 //! Names and parameters as clients put them into `connect`, `publish` and `play`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use amf::{Object, Value};
 
@@ -13,22 +14,26 @@ pub const DEFAULT_NAME: &str = "default";
 /// `tcUrl`, then what else `connect` carried.
 ///
 /// Values may be secrets, so printing shows the names alone.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, String)>);
+#[derive(Clone, Default)]
+pub struct Params(
+    // Shared part by part: every command's event names what `connect` carried, which may be long.
+    Vec<Arc<[(String, String)]>>,
+);
 
 impl Params {
     /// Reads `a=1&b=2`, percent-decoded.
     #[must_use]
     pub fn parse(query: &str) -> Self {
         let pairs = query.split(['&', '?']).filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| {
-                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (percent_decode(name), percent_decode(value))
-                })
-                .collect(),
-        )
+        Self::new(pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decode(name), percent_decode(value))
+        }))
+    }
+
+    fn new(pairs: impl Iterator<Item = (String, String)>) -> Self {
+        let part: Arc<[_]> = pairs.collect();
+        Self(if part.is_empty() { Vec::new() } else { vec![part] })
     }
 
     /// The first value of that name.
@@ -41,9 +46,8 @@ impl Params {
 
     /// Names and values, in order of precedence.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        let pairs = self.0.iter().flat_map(|part| part.iter());
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether there are none.
@@ -60,10 +64,18 @@ impl Params {
     }
 }
 
+impl PartialEq for Params {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Params {}
+
 impl fmt::Debug for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
+            .entries(self.iter().map(|(name, _)| name))
             .finish()
     }
 }
@@ -117,7 +129,7 @@ pub(super) fn app(object: &Object, arguments: &[Value]) -> (String, Params) {
             .filter(|_| !is_known)
             .map(|value| (name.to_owned(), value.to_owned()))
     });
-    let others = Params(others.collect());
+    let others = Params::new(others);
     (app, params.or(&Params::parse(tc_query)).or(&others))
 }
 
@@ -167,6 +179,16 @@ mod tests {
         assert_eq!(params.get("token"), Some("x/y%zz+1"));
         assert_eq!(params.get("flag"), Some(""));
         assert_eq!(params.get("none"), None);
+    }
+
+    #[test]
+    fn parameters_joined_are_shared() {
+        let connect = Params::parse("token=long");
+        let joined = Params::parse("a=b").or(&connect).or(&Params::default());
+        let shared = (connect.get("token").unwrap(), joined.get("token").unwrap());
+        assert!(std::ptr::eq(shared.0, shared.1));
+        assert_eq!(joined, Params::parse("a=b&token=long"));
+        assert!(Params::default().is_empty() && !joined.is_empty());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use flv::{Metadata, Tag};
 use rtmp::handler::{
-    AudioFrame, ConnectDecision, Delivery, Disconnect, Handler, PlayDecision, PublishDecision, Stats, VideoFrame,
+    AudioFrame, ConnectDecision, Delivery, Disconnect, Handler, PlayDecision, PublishDecision,
+    Stats, VideoFrame,
 };
 use rtmp::net::{Peer, Player, Publication};
 use rtmp::{Connect, FcPublish};
@@ -57,11 +58,21 @@ impl Relay {
             play: PlayDecision::Accept,
             panic_at: None,
         };
-        (relay, Calls { coming, seen: Vec::new() })
+        (
+            relay,
+            Calls {
+                coming,
+                seen: Vec::new(),
+            },
+        )
     }
 
     fn call(&self, name: &'static str, details: impl ToString) {
-        let _ = self.calls.send(Call { name, details: details.to_string(), end: None });
+        let _ = self.calls.send(Call {
+            name,
+            details: details.to_string(),
+            end: None,
+        });
     }
 }
 
@@ -70,7 +81,10 @@ impl Calls {
     pub async fn wait(&mut self, name: &str) -> &Call {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(20), self.coming.recv());
-            let call = next.await.unwrap_or_else(|_| panic!("no {name}; {:?}", self.names())).unwrap();
+            let call = next
+                .await
+                .unwrap_or_else(|_| panic!("no {name}; {:?}", self.names()))
+                .unwrap();
             let found = call.name == name;
             self.seen.push(call);
             if found {
@@ -119,7 +133,13 @@ impl Handler for Relay {
 
     fn on_unpublish(&self, publication: &Publication) {
         self.call("unpublish", publication.path());
-        for player in self.players.lock().unwrap().remove(&publication.path()).unwrap_or_default() {
+        for player in self
+            .players
+            .lock()
+            .unwrap()
+            .remove(&publication.path())
+            .unwrap_or_default()
+        {
             player.end();
         }
     }
@@ -127,7 +147,12 @@ impl Handler for Relay {
     async fn on_play(&self, player: &Player) -> PlayDecision {
         self.call("play", player.path());
         if self.play == PlayDecision::Accept {
-            self.players.lock().unwrap().entry(player.path()).or_default().push(player.clone());
+            self.players
+                .lock()
+                .unwrap()
+                .entry(player.path())
+                .or_default()
+                .push(player.clone());
         }
         self.play.clone()
     }
@@ -157,7 +182,14 @@ impl Handler for Relay {
         if self.drop_dts == Some(tag.dts) {
             return false;
         }
-        for player in self.players.lock().unwrap().get(&publication.path()).into_iter().flatten() {
+        for player in self
+            .players
+            .lock()
+            .unwrap()
+            .get(&publication.path())
+            .into_iter()
+            .flatten()
+        {
             let _ = player.send(tag.clone());
         }
         true
@@ -165,7 +197,10 @@ impl Handler for Relay {
 
     fn on_video_frame(&self, _publication: &Publication, frame: &VideoFrame) {
         let codec = frame.codec.map_or("", |codec| codec.name());
-        self.call("video_frame", format!("{codec} {} nals", frame.nal_units().count()));
+        self.call(
+            "video_frame",
+            format!("{codec} {} nals", frame.nal_units().count()),
+        );
     }
 
     fn on_audio_frame(&self, _publication: &Publication, frame: &AudioFrame) {
@@ -177,11 +212,17 @@ impl Handler for Relay {
     }
 
     fn on_enhanced_video_frame(&self, _publication: &Publication, frame: &VideoFrame) {
-        self.call("enhanced_video_frame", frame.codec.map_or("", |codec| codec.name()));
+        self.call(
+            "enhanced_video_frame",
+            frame.codec.map_or("", |codec| codec.name()),
+        );
     }
 
     fn on_enhanced_audio_frame(&self, _publication: &Publication, frame: &AudioFrame) {
-        self.call("enhanced_audio_frame", frame.codec.map_or("", |codec| codec.name()));
+        self.call(
+            "enhanced_audio_frame",
+            frame.codec.map_or("", |codec| codec.name()),
+        );
     }
 
     fn on_stats_update(&self, _peer: &Peer, stats: &Stats) {

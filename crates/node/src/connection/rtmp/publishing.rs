@@ -10,7 +10,10 @@ impl Conversation {
     /// Hands a tag to the ring.
     pub(super) fn media(&mut self, stream_id: u32, tag: Tag, now: i64) {
         let metrics = &self.context.metrics;
-        let publishing = self.publishes.iter_mut().find(|publishing| publishing.stream_id == stream_id);
+        let publishing = self
+            .publishes
+            .iter_mut()
+            .find(|publishing| publishing.stream_id == stream_id);
         let Some(publishing) = publishing else { return };
         metrics.tag(tag.kind);
         metrics.ingress(tag.payload.len());

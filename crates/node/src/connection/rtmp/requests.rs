@@ -22,8 +22,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Apps that are routes of the HTTP side, and would make a stream unreachable there.
 const RESERVED_APPS: [&str; 12] = [
-    "api", "hls", "health", "ready", "metrics", "login", "logout", "watch", "vod", "debug", "assets",
-    "stats",
+    "api", "hls", "health", "ready", "metrics", "login", "logout", "watch", "vod", "debug",
+    "assets", "stats",
 ];
 
 impl Conversation {
@@ -31,7 +31,9 @@ impl Conversation {
         match event {
             Event::Connect(connect) => self.connect(&connect),
             Event::FcPublish(early) => {
-                if let Err((refusal, why)) = self.may_publish(&early.app, &early.name, &early.params) {
+                if let Err((refusal, why)) =
+                    self.may_publish(&early.app, &early.name, &early.params)
+                {
                     self.session.reject_fc_publish(refusal, &why);
                     self.end = Some(End::Refused);
                 }
@@ -39,10 +41,13 @@ impl Conversation {
             Event::Publish(publish) => self.publish(&publish).await,
             Event::Play(play) => self.play(&play).await?,
             Event::PublishEnded { stream_id } => {
-                self.publishes.retain(|publishing| publishing.stream_id != stream_id);
+                self.publishes
+                    .retain(|publishing| publishing.stream_id != stream_id);
             }
             Event::PlayEnded { stream_id } => self.end_play(stream_id).await,
-            Event::Pause { stream_id, paused, .. } => self.pause(stream_id, paused).await?,
+            Event::Pause {
+                stream_id, paused, ..
+            } => self.pause(stream_id, paused).await?,
             Event::ReceiveAudio { stream_id, on } => {
                 self.want(stream_id, |wants| wants.audio = on).await;
             }
@@ -63,7 +68,10 @@ impl Conversation {
         let refusal = if let Some(why) = &self.refusal {
             Some(why.clone())
         } else if RESERVED_APPS.contains(&connect.app.as_str()) {
-            Some(format!("the app {:?} is reserved; use another, such as live", connect.app))
+            Some(format!(
+                "the app {:?} is reserved; use another, such as live",
+                connect.app
+            ))
         } else if !config.rtmp.apps.is_empty() && !config.rtmp.apps.contains(&connect.app) {
             Some(format!(
                 "this node has no app {:?}; the server field of the encoder must end with one of: {}",
@@ -94,7 +102,11 @@ impl Conversation {
     ) -> Result<(StreamKey, Option<crate::auth::Identity>), (PublishRefusal, String)> {
         let key = StreamKey::parse(&stream_path(app, name))
             .map_err(|error| (PublishRefusal::BadName, error.to_string()))?;
-        match self.context.auth.check(Action::Publish, &key, params.get("token")) {
+        match self
+            .context
+            .auth
+            .check(Action::Publish, &key, params.get("token"))
+        {
             Ok(identity) => {
                 self.context.metrics.auth("publish", "allowed");
                 Ok((key, identity))
@@ -121,7 +133,11 @@ impl Conversation {
         let ask = |reply| node::Message::Publish(key.clone(), request, reply);
         match ask_node(&self.node, ask, patience).await {
             Some(Ok(Published { publisher, leave })) => {
-                self.publishes.push(Publishing { stream_id, publisher, _leave: leave });
+                self.publishes.push(Publishing {
+                    stream_id,
+                    publisher,
+                    _leave: leave,
+                });
                 self.session.accept_publish(stream_id);
             }
             Some(Err(refusal)) => {
@@ -150,7 +166,11 @@ impl Conversation {
                 return Ok(());
             }
         };
-        if let Err(denied) = self.context.auth.check(Action::Play, &key, play.params.get("token")) {
+        if let Err(denied) = self
+            .context
+            .auth
+            .check(Action::Play, &key, play.params.get("token"))
+        {
             self.context.metrics.auth("play", "denied");
             self.refuse_play(stream_id, PlayRefusal::Unauthorized, &denied.to_string());
             return Ok(());
@@ -168,8 +188,15 @@ impl Conversation {
                 self.flush()?;
                 drop(subscriber.cast(subscriber::Message::Start));
                 debug!(%key, "plays");
-                let wants = Wants { audio: true, video: true };
-                self.plays.push(Playing { stream_id, subscriber, wants });
+                let wants = Wants {
+                    audio: true,
+                    video: true,
+                };
+                self.plays.push(Playing {
+                    stream_id,
+                    subscriber,
+                    wants,
+                });
             }
             Some(Err(refusal)) => {
                 let code = match refusal {
@@ -198,7 +225,11 @@ impl Conversation {
     }
 
     async fn end_play(&mut self, stream_id: u32) {
-        let Some(index) = self.plays.iter().position(|playing| playing.stream_id == stream_id) else {
+        let Some(index) = self
+            .plays
+            .iter()
+            .position(|playing| playing.stream_id == stream_id)
+        else {
             return;
         };
         let playing = self.plays.swap_remove(index);
@@ -213,7 +244,11 @@ impl Conversation {
             // The notice comes before the media that follows it.
             self.flush()?;
         }
-        if let Some(playing) = self.plays.iter().find(|playing| playing.stream_id == stream_id) {
+        if let Some(playing) = self
+            .plays
+            .iter()
+            .find(|playing| playing.stream_id == stream_id)
+        {
             let ask = |reply| subscriber::Message::Pause(paused, reply);
             drop(playing.subscriber.call(ask, Some(ANSWER_TIME)).await);
         }
@@ -221,7 +256,11 @@ impl Conversation {
     }
 
     async fn want(&mut self, stream_id: u32, change: impl FnOnce(&mut Wants)) {
-        if let Some(playing) = self.plays.iter_mut().find(|playing| playing.stream_id == stream_id) {
+        if let Some(playing) = self
+            .plays
+            .iter_mut()
+            .find(|playing| playing.stream_id == stream_id)
+        {
             change(&mut playing.wants);
             let wants = playing.wants;
             let ask = |reply| subscriber::Message::Want(wants, reply);

@@ -1,0 +1,186 @@
+//! The actors together, over real sockets: who takes whom along when something fails.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flv::{Kind, Tag};
+use media::StreamKey;
+use rtmp::client::Event;
+use rtmp::net::{Client, Publisher, Puller};
+use tokio::time::timeout;
+
+use crate::config::{Coalesce, Config};
+use crate::node::Message;
+use crate::{Node, stream};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+async fn node(change: impl FnOnce(&mut Config)) -> Node {
+    let mut config = Config::default();
+    config.rtmp.listen = Some("127.0.0.1:0".parse().expect("an address"));
+    config.egress.coalesce = Coalesce::Fixed(Duration::ZERO);
+    change(&mut config);
+    Node::start(config).await.expect("a node")
+}
+
+fn url(node: &Node, name: &str) -> rtmp::Url {
+    let (_, address) = node.addresses().first().expect("a listener");
+    rtmp::Url::parse(&format!("rtmp://{address}/live/{name}")).expect("a URL")
+}
+
+fn key(name: &str) -> StreamKey {
+    StreamKey::new("live", name).expect("a key")
+}
+
+/// A keyframe of Sorenson H.263, which needs no configuration.
+fn keyframe(dts: u32) -> Tag {
+    Tag::new(Kind::Video, dts, Bytes::from_static(&[0x12, 0, 0, 0x84]))
+}
+
+async fn publish(node: &Node, name: &str) -> Publisher {
+    timeout(PATIENCE, Client::default().publish(&url(node, name)))
+        .await
+        .expect("in time")
+        .expect("accepted")
+}
+
+async fn play(node: &Node, name: &str) -> Puller {
+    timeout(PATIENCE, Client::default().pull(&url(node, name)))
+        .await
+        .expect("in time")
+        .expect("connected")
+}
+
+/// Reads up to the tag of that time; anything may come before it.
+async fn expect_tag(player: &mut Puller, dts: u32) {
+    let seen = async {
+        loop {
+            match player.next().await.expect("a connection that lives") {
+                Some(Event::Tag(tag)) if tag.is_video() && tag.dts == dts => return,
+                Some(Event::StreamEnded) | None => panic!("the stream ended before tag {dts}"),
+                Some(_) => {}
+            }
+        }
+    };
+    timeout(PATIENCE, seen)
+        .await
+        .unwrap_or_else(|_| panic!("no tag {dts}"));
+}
+
+/// Reads up to the end, by whatever words it is told.
+async fn expect_end(player: &mut Puller) {
+    let ended = async {
+        loop {
+            match player.next().await {
+                Ok(Some(Event::StreamEnded)) | Ok(None) | Err(_) => return,
+                Ok(Some(_)) => {}
+            }
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("an end");
+}
+
+fn tell(node: &Node, message: Message) {
+    node.actor().cast(message).expect("a node that lives");
+}
+
+#[tokio::test]
+async fn a_player_that_fails_takes_nobody_along() {
+    let node = node(|_| {}).await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    let mut first = play(&node, "a").await;
+    expect_tag(&mut first, 0).await;
+    let mut second = play(&node, "a").await;
+    expect_tag(&mut second, 0).await;
+
+    tell(
+        &node,
+        Message::ToStream(key("a"), stream::Message::PanicSubscriber),
+    );
+    expect_end(&mut first).await;
+    publisher.send(keyframe(40)).await.expect("open");
+    expect_tag(&mut second, 40).await;
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_publisher_whose_connection_fails_may_come_back_to_its_players() {
+    let node = node(|_| {}).await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    let mut player = play(&node, "a").await;
+    expect_tag(&mut player, 0).await;
+
+    tell(
+        &node,
+        Message::ToStream(key("a"), stream::Message::PanicPublisher),
+    );
+    let again = publish(&node, "a").await;
+    again.send(keyframe(1000)).await.expect("open");
+    // Its time goes on from where the first publish ended.
+    let next = async {
+        loop {
+            match player.next().await.expect("a connection that lives") {
+                Some(Event::Tag(tag)) if tag.is_video() => return tag.dts,
+                _ => {}
+            }
+        }
+    };
+    assert!(timeout(PATIENCE, next).await.expect("in time") > 0);
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_tells_its_own_and_no_others() {
+    let node = node(|_| {}).await;
+    let (a, b) = (publish(&node, "a").await, publish(&node, "b").await);
+    a.send(keyframe(0)).await.expect("open");
+    b.send(keyframe(0)).await.expect("open");
+    let (mut of_a, mut of_b) = (play(&node, "a").await, play(&node, "b").await);
+    expect_tag(&mut of_a, 0).await;
+    expect_tag(&mut of_b, 0).await;
+
+    tell(&node, Message::ToStream(key("a"), stream::Message::Panic));
+    expect_end(&mut of_a).await;
+    b.send(keyframe(40)).await.expect("open");
+    expect_tag(&mut of_b, 40).await;
+
+    let again = publish(&node, "a").await;
+    again.send(keyframe(0)).await.expect("open");
+    let mut player = play(&node, "a").await;
+    expect_tag(&mut player, 0).await;
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_fails_is_started_again() {
+    let node = node(|_| {}).await;
+    tell(&node, Message::PanicListener);
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    let mut player = play(&node, "a").await;
+    expect_tag(&mut player, 0).await;
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn draining_tells_players_and_leaves_no_connection() {
+    let node = node(|_| {}).await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    let mut player = play(&node, "a").await;
+    expect_tag(&mut player, 0).await;
+    let drained = tokio::spawn({
+        let node = node.clone();
+        async move { node.drain().await }
+    });
+    expect_end(&mut player).await;
+    drop((player, publisher));
+    timeout(PATIENCE, drained)
+        .await
+        .expect("in time")
+        .expect("no panic");
+    assert_eq!(node.connections().await, 0);
+}
