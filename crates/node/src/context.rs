@@ -24,6 +24,24 @@ pub(crate) struct Context {
     pub(crate) node_number: u64,
 }
 
+impl Context {
+    /// Of a node with that number, on the runtime at hand.
+    pub(crate) fn new(config: Config, node_number: u64) -> Context {
+        let limits = &config.limits;
+        Context {
+            rtmp: Arc::new(config.session()),
+            clock: Clock::start(),
+            pace: Pace::new(config.egress.coalesce),
+            auth: Auth::new(&config.auth),
+            admission: Admission::new(limits.connections, limits.connections_per_address),
+            metrics: Metrics::new(),
+            workers: tokio::runtime::Handle::current().metrics().num_workers(),
+            node_number,
+            config,
+        }
+    }
+}
+
 /// Wall-clock nanoseconds that never step back: ages are differences of them.
 pub(crate) struct Clock {
     start: Instant,

@@ -342,3 +342,112 @@ impl VideoPace {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use bytes::Bytes;
+    use flv::{Kind, Tag};
+    use ractor::{Actor, ActorProcessingErr};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::transport::Transport;
+
+    /// Stands in for the players' actors.
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Msg = subscriber::Message;
+        type State = ();
+        type Arguments = ();
+
+        async fn pre_start(
+            &self,
+            _myself: ActorRef<subscriber::Message>,
+            (): (),
+        ) -> Result<(), ActorProcessingErr> {
+            Ok(())
+        }
+    }
+
+    /// A group of so many players, and the players' ends.
+    async fn group(ring: &Ring, players: usize) -> (Server, Vec<std::net::TcpStream>) {
+        let context = Arc::new(Context::new(Config::default(), 1));
+        let (nobody, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let mut ends = Vec::new();
+        let mut members = Vec::new();
+        for _ in 0..players {
+            let end = TcpStream::connect(address).await.expect("connected");
+            let (socket, from) = listener.accept().await.expect("accepted");
+            ends.push(end.into_std().expect("a socket"));
+            let seat = Seat::new(Arc::new(Peer::new(from, Transport::Plain(socket))), 1);
+            let membership = seat.enter_group(0);
+            members.push(Member {
+                peer: seat.peer,
+                membership,
+                subscriber: nobody.clone(),
+            });
+        }
+        let server = Server {
+            inbox: Arc::default(),
+            ring: ring.clone(),
+            context,
+            members,
+            burst: Burst::default(),
+            last_write: Instant::now(),
+            oldest: 0,
+            video: VideoPace::default(),
+        };
+        (server, ends)
+    }
+
+    /// Allocations of a hundred tags, each gathered and written to so many players.
+    fn allocations(players: usize) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let ring = Ring::new(media::Limits::default());
+        let mut publisher = ring.begin(media::Epoch::new(1, 1), 0);
+        let (mut server, mut ends) = runtime.block_on(group(&ring, players));
+        let (mut cursor, _) = ring.cursor(Start::At(0));
+        let mut counted = 0;
+        for number in 0..200u32 {
+            // A frame of Sorenson H.263, which needs no configuration.
+            let payload = Bytes::from([&[0x12, 0, 0, 0x84][..], &[0; 996]].concat());
+            publisher
+                .push(Tag::new(Kind::Video, number * 40, payload), 0)
+                .expect("no other publisher");
+            let measured = allocation_counter::measure(|| {
+                runtime.block_on(async {
+                    server.burst.restart(cursor.position());
+                    assert!(server.gather(&mut cursor).await);
+                    server.write().await;
+                });
+            });
+            // The first ones grow buffers that stay.
+            if number >= 100 {
+                counted += measured.count_total;
+            }
+            for end in &mut ends {
+                drop(end.read(&mut [0; 4096]).expect("the tag"));
+            }
+        }
+        assert_eq!(server.members.len(), players, "nobody fell behind");
+        counted
+    }
+
+    #[test]
+    fn a_tag_allocates_nothing_per_player() {
+        let (few, many) = (allocations(4), allocations(60));
+        assert_eq!(
+            few, many,
+            "allocations of 100 tags with 4 and with 60 players"
+        );
+    }
+}

@@ -9,14 +9,10 @@ use std::time::{Duration, Instant};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
-use crate::admission::Admission;
-use crate::auth::Auth;
 use crate::config::Config;
-use crate::context::{Clock, Context};
+use crate::context::Context;
 use crate::listener::Endpoint;
-use crate::metrics::Metrics;
 use crate::node;
-use crate::pace::Pace;
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -79,20 +75,7 @@ impl Node {
             .collect();
         let id = config.node.id.clone().unwrap_or_else(generated_id);
         let drain_timeout = config.node.drain_timeout;
-        let context = Arc::new(Context {
-            rtmp: Arc::new(config.session()),
-            clock: Clock::start(),
-            pace: Pace::new(config.egress.coalesce),
-            auth: Auth::new(&config.auth),
-            admission: Admission::new(
-                config.limits.connections,
-                config.limits.connections_per_address,
-            ),
-            metrics: Metrics::new(),
-            workers: tokio::runtime::Handle::current().metrics().num_workers(),
-            node_number: number_of(&id),
-            config,
-        });
+        let context = Arc::new(Context::new(config, number_of(&id)));
         let arguments = node::Arguments { context, endpoints };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
         let draining = AtomicBool::new(false);

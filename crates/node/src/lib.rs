@@ -10,7 +10,7 @@
 //!
 //! Mailboxes carry control, the ring of a stream carries media. A connection's pump puts an
 //! encoder's tags into the ring (`connection/rtmp/publishing.rs`); players are written by groups
-//! ([`fanout`]) and, while they join or lag, each by a pump of its own ([`catch_up`]).
+//! (`fanout.rs`) and, while they join or lag, each by a pump of its own (`catch_up.rs`).
 
 mod admission;
 mod auth;

@@ -334,6 +334,8 @@ impl State {
         let Phase::Live(current) = &self.phase else {
             return;
         };
+        // Some have lost patience, or their connection.
+        self.waiting.retain(|waiting| !waiting.reply.is_closed());
         let Some(first) = self.waiting.first() else {
             return;
         };

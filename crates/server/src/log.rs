@@ -81,7 +81,8 @@ pub(crate) fn install(config: &LogConfig) -> Release {
         .ok()
         .filter(|asked| !asked.is_empty());
     let filter = asked.and_then(|asked| EnvFilter::try_new(asked).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(&config.level));
+    // ractor's span of each actor only repeats what ours say better.
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("ractor=error,{}", config.level)));
     let output = Output(Arc::new(Mutex::new(Some(Vec::new()))));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

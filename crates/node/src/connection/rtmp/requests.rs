@@ -34,8 +34,8 @@ impl Conversation {
                 if let Err((refusal, why)) =
                     self.may_publish(&early.app, &early.name, &early.params)
                 {
+                    self.note_refusal(refusal, &why);
                     self.session.reject_fc_publish(refusal, &why);
-                    self.end = Some(End::Refused);
                 }
             }
             Event::Publish(publish) => self.publish(&publish).await,
@@ -102,20 +102,11 @@ impl Conversation {
     ) -> Result<(StreamKey, Option<crate::auth::Identity>), (PublishRefusal, String)> {
         let key = StreamKey::parse(&stream_path(app, name))
             .map_err(|error| (PublishRefusal::BadName, error.to_string()))?;
-        match self
-            .context
+        self.context
             .auth
             .check(Action::Publish, &key, params.get("token"))
-        {
-            Ok(identity) => {
-                self.context.metrics.auth("publish", "allowed");
-                Ok((key, identity))
-            }
-            Err(denied) => {
-                self.context.metrics.auth("publish", "denied");
-                Err((PublishRefusal::Unauthorized, denied.to_string()))
-            }
-        }
+            .map(|identity| (key, identity))
+            .map_err(|denied| (PublishRefusal::Unauthorized, denied.to_string()))
     }
 
     async fn publish(&mut self, publish: &rtmp::Publish) {
@@ -124,6 +115,7 @@ impl Conversation {
             Ok(allowed) => allowed,
             Err((refusal, why)) => return self.refuse_publish(stream_id, refusal, &why),
         };
+        self.context.metrics.auth("publish", "allowed");
         let request = PublishRequest {
             peer: std::sync::Arc::clone(&self.peer),
             message_stream: stream_id,
@@ -152,9 +144,16 @@ impl Conversation {
     }
 
     fn refuse_publish(&mut self, stream_id: u32, refusal: PublishRefusal, why: &str) {
-        info!(why, "publish refused");
-        self.end = Some(End::Refused);
+        self.note_refusal(refusal, why);
         self.session.reject_publish(stream_id, refusal, why);
+    }
+
+    fn note_refusal(&mut self, refusal: PublishRefusal, why: &str) {
+        info!(why, "publish refused");
+        if refusal == PublishRefusal::Unauthorized {
+            self.context.metrics.auth("publish", "denied");
+        }
+        self.end = Some(End::Refused);
     }
 
     async fn play(&mut self, play: &rtmp::Play) -> io::Result<()> {

@@ -1,0 +1,38 @@
+.PHONY: help run setup test prove fuzz bench docs
+.DEFAULT_GOAL := help
+
+# The newest of the ffmpegs that scripts/setup installs, for the tests of Enhanced RTMP.
+FFMPEG9 = $(firstword $(wildcard $(CURDIR)/target/venv/lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-*))
+# Loom explores faster with optimised code; optimising across crates would take longer than it saves.
+LOOM = RUSTFLAGS="--cfg loom" CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=target/loom
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | while read -r make name about; do printf 'make %-6s %s\n' "$$name" "$$about"; done
+
+run: ## Start a node: rtmp://localhost/live/…, http://localhost:8080 (ARGS="--config FILE")
+	cargo run --release --package weir-server -- $(ARGS)
+
+setup:
+	@scripts/setup
+
+test: setup ## Check everything (installs what the tests use, the first time)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	WEIR_FFMPEG9="$(FFMPEG9)" cargo test --workspace
+	$(LOOM) cargo test --package weir-media --test loom --release
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+
+prove: setup ## Run the tests that take longer than a minute
+	WEIR_FFMPEG9="$(FFMPEG9)" cargo test --release --workspace -- --ignored --test-threads 1 --nocapture
+
+fuzz: ## Fuzz every parser, SECONDS each (600); wants nightly and cargo-fuzz
+	crates/fuzz/run $(or $(SECONDS),600)
+
+bench: ## Measure the ring, then a node against the bare price of the kernel
+	cargo bench --package weir-media
+	cargo build --release --package weir-server --package weir-loadtest
+	target/release/weir-loadtest pair --a weir:coalesce=40ms --b floor:coalesce=40ms
+
+docs: ## Write docs/configuration.md anew
+	cargo run --quiet --package weir-server -- reference > target/configuration.md
+	mv target/configuration.md docs/configuration.md
