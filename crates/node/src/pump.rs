@@ -19,9 +19,10 @@ impl Pump {
             report: Some(report),
             value: None,
         };
+        // Boxed: a future that is captured and then awaited lies in the task twice.
+        let future = Box::pin(future);
         Pump(tokio::spawn(async move {
-            let mut report = report;
-            report.value = Some(future.await);
+            report.end_with(future.await);
         }))
     }
 
@@ -40,6 +41,12 @@ impl Drop for Pump {
 struct Report<T, F: FnOnce(Option<T>)> {
     report: Option<F>,
     value: Option<T>,
+}
+
+impl<T, F: FnOnce(Option<T>)> Report<T, F> {
+    fn end_with(mut self, value: T) {
+        self.value = Some(value);
+    }
 }
 
 impl<T, F: FnOnce(Option<T>)> Drop for Report<T, F> {

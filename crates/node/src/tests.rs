@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flv::{Kind, Tag};
 use media::StreamKey;
 use rtmp::client::Event;
+use rtmp::command::Command;
 use rtmp::net::{Client, Publisher, Puller};
 use tokio::time::timeout;
 
@@ -183,4 +184,57 @@ async fn draining_tells_players_and_leaves_no_connection() {
         .expect("in time")
         .expect("no panic");
     assert_eq!(node.connections().await, 0);
+}
+
+/// All that a player sends, from the handshake on.
+fn player_bytes() -> Vec<u8> {
+    let connect = Command {
+        object: amf::Value::Object([("app", amf::Value::from("live"))].into_iter().collect()),
+        ..Command::new("connect", 1.0, Vec::new())
+    };
+    let create = Command::new("createStream", 2.0, Vec::new());
+    let play = Command::new("play", 3.0, vec!["a".into()]);
+    let mut out = bytes::BytesMut::from(&[&[3][..], &[0; 3072]].concat()[..]);
+    let mut writer = rtmp::chunk::ChunkWriter::new();
+    for (command, stream_id) in [(connect, 0), (create, 0), (play, 1)] {
+        writer.write(&command.to_message(3, stream_id), &mut out);
+    }
+    out.to_vec()
+}
+
+#[test]
+fn an_idle_player_holds_little_memory() {
+    const PLAYERS: usize = 200;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (node, publisher) = runtime.block_on(async {
+        let node = node(|_| {}).await;
+        let publisher = publish(&node, "a").await;
+        publisher.send(keyframe(0)).await.expect("open");
+        // The first player makes what all of them share.
+        expect_tag(&mut play(&node, "a").await, 0).await;
+        (node, publisher)
+    });
+    let (_, address) = *node.addresses().first().expect("a listener");
+    let bytes = player_bytes();
+    let mut players = Vec::with_capacity(PLAYERS);
+    let measured = allocation_counter::measure(|| {
+        for _ in 0..PLAYERS {
+            let mut player = std::net::TcpStream::connect(address).expect("connected");
+            std::io::Write::write_all(&mut player, &bytes).expect("written");
+            players.push(player);
+        }
+        runtime.block_on(async {
+            while node.connections().await <= PLAYERS {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        });
+    });
+    let each = measured.bytes_current / PLAYERS as i64;
+    println!("{each} bytes, {} allocations", measured.count_current / PLAYERS as i64);
+    assert!(each < 16 << 10, "{each} bytes per player");
+    runtime.block_on(async {
+        drop((players, publisher));
+        node.drain().await;
+    });
 }

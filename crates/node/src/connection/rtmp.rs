@@ -180,7 +180,8 @@ impl Conversation {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Tag { stream_id, tag } => self.media(stream_id, tag, now),
-                other => self.asked(other).await?,
+                // Boxed, since it is seldom and large, and the pump that waits for input is one per player.
+                other => Box::pin(self.asked(other)).await?,
             }
         }
         Ok(())
