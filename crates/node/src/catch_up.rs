@@ -10,7 +10,7 @@ use media::{Cursor, EndReason, Join, MarkedTag, ReadError};
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire, time_of};
 use crate::context::Context;
 use crate::gate::{Gate, Verdict};
-use crate::seat::Seat;
+use crate::seat::{Seat, Service, Waits};
 
 /// A player's own pump writes about this much before others run.
 const TURN: usize = 64 << 10;
@@ -24,6 +24,10 @@ pub(crate) enum Outcome {
     Ended(EndReason),
     /// It reads too slowly, even for audio alone.
     TooSlow,
+    /// The ring has let go of what comes next.
+    Overrun,
+    /// Another service has taken its place.
+    Replaced,
     Failed(io::Error),
 }
 
@@ -42,8 +46,8 @@ pub(crate) struct CatchUp {
     pub(crate) cursor: Cursor,
     pub(crate) joining: Option<Joining>,
     pub(crate) gate: Gate,
-    /// The message stream its media carries; groups serve stream 1.
-    pub(crate) message_stream: u32,
+    /// Under which it writes.
+    pub(crate) service: Service,
 }
 
 /// What one turn came to.
@@ -51,8 +55,16 @@ enum Turn {
     /// There was no tag.
     Idle,
     Wrote,
-    TooSlow,
-    Ended(EndReason),
+    /// The socket took no more.
+    Blocked,
+    Over(Outcome),
+}
+
+/// What was decided about one tag.
+struct Judged {
+    left_out: bool,
+    /// What the player waits for after it.
+    waits: Waits,
 }
 
 impl CatchUp {
@@ -62,101 +74,130 @@ impl CatchUp {
 
     async fn serve(&mut self) -> io::Result<Outcome> {
         loop {
-            if !self.seat.peer.flush()? {
+            let blocked = if self.seat.peer.flush()? {
+                match self.turn()? {
+                    Turn::Idle if self.may_join_group() => {
+                        return Ok(Outcome::CaughtUp(self.cursor.position()));
+                    }
+                    Turn::Idle => {
+                        self.cursor.ready().await;
+                        let gather = self.context.pace.gather();
+                        if gather > Duration::ZERO {
+                            tokio::time::sleep(gather).await;
+                        }
+                        false
+                    }
+                    Turn::Wrote => {
+                        tokio::task::yield_now().await;
+                        false
+                    }
+                    Turn::Blocked => true,
+                    Turn::Over(outcome) => return Ok(outcome),
+                }
+            } else {
+                true
+            };
+            if blocked {
                 let patience = self.context.config.egress.drop_after;
                 match tokio::time::timeout(patience, self.seat.peer.transport.writable()).await {
                     Ok(ready) => ready?,
                     Err(_) => return Ok(Outcome::TooSlow),
                 }
-                continue;
-            }
-            match self.turn()? {
-                Turn::Idle if self.may_join_group() => {
-                    return Ok(Outcome::CaughtUp(self.cursor.position()));
-                }
-                Turn::Idle => {
-                    self.cursor.ready().await;
-                    let gather = self.context.pace.gather();
-                    if gather > Duration::ZERO {
-                        tokio::time::sleep(gather).await;
-                    }
-                }
-                Turn::Wrote => tokio::task::yield_now().await,
-                Turn::TooSlow => return Ok(Outcome::TooSlow),
-                Turn::Ended(reason) => return Ok(Outcome::Ended(reason)),
             }
         }
     }
 
     fn may_join_group(&self) -> bool {
         self.gate.is_open()
-            && self.message_stream == SHARED_MESSAGE_STREAM
+            && self.seat.message_stream == SHARED_MESSAGE_STREAM
             && self.joining.is_none()
     }
 
     /// Writes some of what there is.
     fn turn(&mut self) -> io::Result<Turn> {
         let now = self.context.clock.now();
+        let (context, message_stream) = (Arc::clone(&self.context), self.seat.message_stream);
         let mut burst = Burst::default();
         burst.restart(self.cursor.position());
+        // Judged on a copy: what the socket does not take is judged again, when it is older.
+        let mut gate = self.gate.clone();
+        let mut judged = Vec::new();
         let mut opening = Vec::new();
-        let mut joins = None;
+        let mut opens = false;
         match self.cursor.read() {
             Ok(batch) if batch.is_empty() => return Ok(Turn::Idle),
             Ok(batch) => {
                 for tag in batch.iter() {
-                    match self.gate.judge(tag, now) {
-                        Verdict::Send => {}
-                        Verdict::LeaveOut => {
-                            burst.push([]);
-                            self.context.metrics.left_out(self.gate.skip_video);
-                            continue;
+                    let verdict = gate.judge(tag, now);
+                    if verdict == Verdict::TooSlow {
+                        if burst.is_empty() {
+                            return Ok(Turn::Over(Outcome::TooSlow));
                         }
-                        Verdict::TooSlow => return Ok(Turn::TooSlow),
+                        break;
                     }
-                    joins = self.joining.take();
-                    if let Some(joining) = &joins {
-                        opening =
-                            opening_of(&joining.join, tag, self.message_stream, &self.context);
+                    let left_out = verdict == Verdict::LeaveOut;
+                    judged.push(Judged {
+                        left_out,
+                        waits: gate.waits,
+                    });
+                    if left_out {
+                        burst.push([]);
+                        continue;
                     }
-                    if self.message_stream == SHARED_MESSAGE_STREAM {
-                        burst.push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
+                    if let Some(joining) = &self.joining
+                        && !opens
+                    {
+                        opens = true;
+                        opening = opening_of(&joining.join, tag, message_stream, &context);
+                    }
+                    if message_stream == SHARED_MESSAGE_STREAM {
+                        burst.push(rtmp_wire(tag, context.rtmp.outbound_chunk_size()));
                     } else {
-                        burst.push(&own_wire(
-                            &tag.tag,
-                            time_of(tag),
-                            self.message_stream,
-                            &self.context,
-                        ));
+                        burst.push(&own_wire(&tag.tag, time_of(tag), message_stream, &context));
                     }
                     // A joiner gets its first picture before anyone gets a backlog.
-                    if joins.is_some() || burst.len() >= TURN || burst.is_full() {
+                    let pictured = self.joining.is_some() && tag.keypoint;
+                    if pictured || burst.len() >= TURN || burst.is_full() {
                         break;
                     }
                 }
             }
-            Err(ReadError::Ended(reason)) => return Ok(Turn::Ended(reason)),
-            Err(ReadError::Lagged { .. }) => {
-                // The ring has let go of what comes next: go on where a joiner would start.
-                self.cursor.skip_to_keypoint();
-                self.gate.hold = true;
-                self.context.metrics.overrun();
-                return Ok(Turn::Wrote);
+            Err(ReadError::Ended(reason)) => return Ok(Turn::Over(Outcome::Ended(reason))),
+            Err(ReadError::Lagged { .. }) => return Ok(Turn::Over(Outcome::Overrun)),
+        }
+        let first = burst.first();
+        let before = self.gate.waits;
+        let waits = |next: u64| {
+            let last = usize::try_from(next - first)
+                .ok()
+                .and_then(|count| count.checked_sub(1));
+            last.and_then(|last| judged.get(last))
+                .map_or(before, |judged| judged.waits)
+        };
+        let peer = &self.seat.peer;
+        let written = peer.serve_alone(message_stream, self.service, opening, &burst, waits)?;
+        let Some(written) = written else {
+            return Ok(Turn::Over(Outcome::Replaced));
+        };
+        if opens && let Some(joining) = self.joining.take() {
+            context.metrics.joined(joining.asked.elapsed());
+        }
+        for judged in judged
+            .iter()
+            .take(usize::try_from(written.next - first).unwrap_or(0))
+        {
+            if judged.left_out {
+                context.metrics.left_out(judged.waits.skip_video);
             }
         }
-        if !opening.is_empty() {
-            self.seat.peer.send(opening)?;
-        }
-        let written = self.seat.peer.write(&burst, burst.first())?;
-        self.context.metrics.egress(burst.len());
-        if let Some(joining) = joins {
-            self.context.metrics.joined(joining.asked.elapsed());
-        }
+        context.metrics.egress(written.bytes);
+        self.gate.waits = waits(written.next);
         self.cursor.seek(written.next);
-        if self.joining.is_none() {
-            self.seat.note(written.next, self.gate.skip_video);
-        }
-        Ok(Turn::Wrote)
+        Ok(if written.blocked {
+            Turn::Blocked
+        } else {
+            Turn::Wrote
+        })
     }
 }
 
@@ -167,6 +208,10 @@ fn opening_of(
     message_stream: u32,
     context: &Context,
 ) -> Vec<Bytes> {
+    if join.configuration.epoch != first.epoch && !join.configuration.tags.is_empty() {
+        // It waited, and another publish began: that one's configuration is still to come.
+        return Vec::new();
+    }
     let mut slices = Vec::new();
     for tag in &join.configuration.tags {
         let time = if tag.tag.is_metadata() {

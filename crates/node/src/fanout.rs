@@ -13,15 +13,17 @@ use ractor::ActorRef;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::burst::{Burst, rtmp_wire};
+use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire};
 use crate::context::Context;
-use crate::peer::{Peer, Service};
+use crate::peer::{Peer, Served};
 use crate::pump::Pump;
-use crate::seat::Seat;
+use crate::seat::{Seat, Service, Standing, Waits};
 use crate::subscriber;
 
 /// A further group is opened when the smallest has this many players and there are processors for it.
 const GROUP_SIZE: usize = 512;
+/// A group looks for those who left when there are so many, at the least.
+const LEAVERS: usize = 16;
 /// After so many writes a group lets others run: a joining player must not wait for thousands.
 const WRITES_PER_TURN: usize = 64;
 /// So many players' memory is fetched at a time, ahead of their writes.
@@ -42,36 +44,84 @@ pub(crate) struct Fanout {
 
 struct Group {
     inbox: Arc<Inbox>,
-    _task: Pump,
+    task: Pump,
 }
 
-/// Who wants to join a group. Bounded by the players there are.
+/// Who wants to join a group, and how many have left it. Bounded by the players there are.
 #[derive(Default)]
 struct Inbox {
     joining: Mutex<Vec<Member>>,
     size: AtomicUsize,
+    left: AtomicUsize,
     wake: Notify,
 }
 
+/// How a player's actor reaches the group that serves it.
+pub(crate) struct GroupDoor(Arc<Inbox>);
+
+impl GroupDoor {
+    /// Lets the group know of one who left. It drops them at its next write, or when there are many: a
+    /// look at all its members costs too much to do it for each.
+    pub(crate) fn someone_left(&self) {
+        let left = self.0.left.fetch_add(1, Ordering::Relaxed) + 1;
+        if left >= LEAVERS.max(self.0.size.load(Ordering::Relaxed) / 4) {
+            self.0.wake.notify_one();
+        }
+    }
+}
+
 /// A player in a group. Given back to its actor when the group lets go of it, whatever the reason.
-struct Member {
+pub(crate) struct Member {
     peer: Arc<Peer>,
-    membership: u32,
+    service: Service,
     subscriber: ActorRef<subscriber::Message>,
 }
 
 impl Member {
+    /// A player that is sent the tags from `next` on under that service.
+    pub(crate) fn new(
+        seat: &Seat,
+        service: Service,
+        next: u64,
+        subscriber: ActorRef<subscriber::Message>,
+    ) -> Member {
+        let standing = Standing {
+            next: Some(next),
+            waits: Waits::default(),
+        };
+        seat.peer.lock().place(seat.message_stream).standing = standing;
+        Member {
+            peer: Arc::clone(&seat.peer),
+            service,
+            subscriber,
+        }
+    }
+
     fn next(&self) -> Option<u64> {
-        self.peer.lock().place.next
+        self.peer.lock().place(SHARED_MESSAGE_STREAM).standing.next
+    }
+
+    fn is_served(&self) -> bool {
+        self.peer
+            .lock()
+            .place(SHARED_MESSAGE_STREAM)
+            .is_served_by(self.service)
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let left = self.peer.lock().place.leave_group(self.membership);
+        let left = self
+            .peer
+            .lock()
+            .place(SHARED_MESSAGE_STREAM)
+            .close(self.service);
         if left {
             // Its actor may be gone already; then nobody needs to know.
-            drop(self.subscriber.cast(subscriber::Message::FellBehind));
+            drop(
+                self.subscriber
+                    .cast(subscriber::Message::FellBehind(self.service)),
+            );
         }
     }
 }
@@ -85,38 +135,22 @@ impl Fanout {
         }
     }
 
-    /// Has a group serve the player from tag `next` on.
-    pub(crate) fn join(&self, seat: &Seat, next: u64, subscriber: ActorRef<subscriber::Message>) {
-        let membership = seat.enter_group(next);
+    /// Has a group serve a player.
+    pub(crate) fn join(&self, member: Member) -> GroupDoor {
         let inbox = self.smallest_group();
         inbox.size.fetch_add(1, Ordering::Relaxed);
         inbox
             .joining
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Member {
-                peer: Arc::clone(&seat.peer),
-                membership,
-                subscriber,
-            });
+            .push(member);
         inbox.wake.notify_one();
-    }
-
-    /// Lets the groups drop players that left.
-    pub(crate) fn someone_left(&self) {
-        for group in self
-            .groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            group.inbox.wake.notify_one();
-        }
+        GroupDoor(inbox)
     }
 
     fn smallest_group(&self) -> Arc<Inbox> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        groups.retain(|group| !group._task.is_finished());
+        groups.retain(|group| !group.task.is_finished());
         let smallest = groups
             .iter()
             .min_by_key(|group| group.inbox.size.load(Ordering::Relaxed));
@@ -139,7 +173,7 @@ impl Fanout {
         };
         groups.push(Group {
             inbox: Arc::clone(&inbox),
-            _task: Pump::spawn(server.run()),
+            task: Pump::spawn(server.run()),
         });
         inbox
     }
@@ -192,8 +226,8 @@ impl Server {
 
     /// Takes in who joins, and drops who left.
     fn welcome(&mut self) {
-        self.members
-            .retain(|member| member.peer.lock().place.is_member(member.membership));
+        self.inbox.left.store(0, Ordering::Relaxed);
+        self.members.retain(Member::is_served);
         let joining = std::mem::take(
             &mut *self
                 .inbox
@@ -279,14 +313,18 @@ impl Server {
                 let ahead = self.members.iter().skip(index).take(TOUCHED);
                 std::hint::black_box(ahead.filter(|member| member.peer.touch()).count());
             }
-            match member.peer.serve(member.membership, &self.burst) {
-                Service::UpToDate(written) => {
+            match member.peer.serve(member.service, &self.burst) {
+                Served::UpToDate(written) => {
                     bytes += written;
                     served += 1;
                     index += 1;
                 }
-                Service::Behind | Service::Left => drop(self.members.swap_remove(index)),
-                Service::Failed(error) => {
+                Served::Behind(written) => {
+                    bytes += written;
+                    drop(self.members.swap_remove(index));
+                }
+                Served::Left => drop(self.members.swap_remove(index)),
+                Served::Failed(error) => {
                     let member = self.members.swap_remove(index);
                     drop(
                         member
@@ -385,13 +423,13 @@ mod tests {
             let end = TcpStream::connect(address).await.expect("connected");
             let (socket, from) = listener.accept().await.expect("accepted");
             ends.push(end.into_std().expect("a socket"));
-            let seat = Seat::new(Arc::new(Peer::new(from, Transport::Plain(socket))), 1);
-            let membership = seat.enter_group(0);
-            members.push(Member {
-                peer: seat.peer,
-                membership,
-                subscriber: nobody.clone(),
-            });
+            let peer = Arc::new(Peer::new(from, Transport::Plain(socket)));
+            let seat = Seat {
+                peer,
+                message_stream: SHARED_MESSAGE_STREAM,
+            };
+            let service = seat.begin();
+            members.push(Member::new(&seat, service, 0, nobody.clone()));
         }
         let server = Server {
             inbox: Arc::default(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use media::MarkedTag;
 
 use crate::config::EgressConfig;
+use crate::seat::Waits;
 
 /// What a player wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +21,7 @@ pub(crate) struct Wants {
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     pub(crate) wants: Wants,
-    /// Nothing goes out before a keypoint: after a pause, or where there was no GOP to join.
-    pub(crate) hold: bool,
-    /// Video is left out up to the next keyframe that is not late.
-    pub(crate) skip_video: bool,
+    pub(crate) waits: Waits,
     /// Tags before this one were there when it joined: they are no lag.
     pub(crate) joined_at: u64,
     max_lag: i64,
@@ -39,12 +37,11 @@ pub(crate) enum Verdict {
 }
 
 impl Gate {
-    pub(crate) fn new(wants: Wants, egress: &EgressConfig) -> Gate {
+    pub(crate) fn new(wants: Wants, waits: Waits, egress: &EgressConfig) -> Gate {
         let ns = |limit: Duration| i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX);
         Gate {
             wants,
-            hold: false,
-            skip_video: false,
+            waits,
             joined_at: 0,
             max_lag: ns(egress.max_lag),
             drop_after: ns(egress.drop_after),
@@ -53,7 +50,7 @@ impl Gate {
 
     /// Whether the player gets everything as it comes.
     pub(crate) fn is_open(&self) -> bool {
-        self.wants.audio && self.wants.video && !self.hold && !self.skip_video
+        self.wants.audio && self.wants.video && self.waits == Waits::default()
     }
 
     /// Judges a tag that is about to be written at `now` (nanoseconds, as the tags' ingest).
@@ -62,12 +59,11 @@ impl Gate {
             // Configuration, metadata: without them nothing that follows can be decoded.
             return Verdict::Send;
         }
-        if self.hold {
+        if self.waits.hold {
             if !tag.keypoint {
                 return Verdict::LeaveOut;
             }
-            self.hold = false;
-            self.skip_video = false;
+            self.waits.hold = false;
         }
         let lag = if tag.seq < self.joined_at {
             0
@@ -85,15 +81,16 @@ impl Gate {
             };
         }
         if !self.wants.video {
-            self.skip_video = true;
+            self.waits.skip_video = true;
             return Verdict::LeaveOut;
         }
         if lag > self.max_lag {
-            self.skip_video = true;
-        } else if tag.tag.is_keyframe() {
-            self.skip_video = false;
+            self.waits.skip_video = true;
+        } else if tag.keypoint {
+            // Of the track that joiners start on; a keyframe of another helps nobody.
+            self.waits.skip_video = false;
         }
-        if self.skip_video {
+        if self.waits.skip_video {
             Verdict::LeaveOut
         } else {
             Verdict::Send

@@ -108,8 +108,9 @@ impl Node {
 
     /// Whether it can take work, by check.
     pub async fn ready(&self) -> Vec<(&'static str, Result<(), String>)> {
-        let listeners = match self.ask(node::Message::Streams).await {
-            Some(_) => Ok(()),
+        let listeners = match self.ask(node::Message::Listening).await {
+            Some(true) => Ok(()),
+            Some(false) => Err("a listener failed and is being started again".to_owned()),
             None => Err("the node's actor does not answer".to_owned()),
         };
         let drain = if self.inner.draining.load(Ordering::Relaxed) {
@@ -127,6 +128,12 @@ impl Node {
                 .actor
                 .cast(node::Message::StopStream(key, why.to_owned())),
         );
+    }
+
+    /// Returns when the node has ended, drained or failed.
+    pub async fn ended(&self) {
+        // Without a time-out there is nothing to fail.
+        drop(self.inner.actor.wait(None).await);
     }
 
     /// How many peers are connected.

@@ -21,6 +21,8 @@ use crate::pump::Pump;
 
 /// A pause after a failed accept, most often for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
+/// It lasts, so it is not said at each try.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Where peers connect, and what they speak there.
 #[derive(Clone)]
@@ -107,12 +109,16 @@ async fn accept(arguments: Arguments) {
         node,
         endpoint,
     } = arguments;
+    let mut warned: Option<Instant> = None;
     loop {
         let (socket, addr) = match endpoint.socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) if is_peers_fault(&error) => continue,
             Err(error) => {
-                warn!(%error, "no connection can be accepted");
+                if warned.is_none_or(|when| when.elapsed() > WARN_EVERY) {
+                    warn!(%error, "no connection can be accepted");
+                    warned = Some(Instant::now());
+                }
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }

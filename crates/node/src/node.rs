@@ -23,6 +23,8 @@ const RESTARTS: u32 = 10;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// The first pause before a listener is started again; it doubles.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// So short that the restarts allowed fit into the window.
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the node is told and asked.
 pub(crate) enum Message {
@@ -45,6 +47,8 @@ pub(crate) enum Message {
     StopStream(StreamKey, String),
     StartListener(usize),
     Streams(RpcReplyPort<usize>),
+    /// Whether all listeners run.
+    Listening(RpcReplyPort<bool>),
     /// Takes no new work, and asks all peers to leave.
     Drain(RpcReplyPort<()>),
     /// How many connections there are.
@@ -77,6 +81,9 @@ pub(crate) struct State {
 struct Entry {
     stream: ActorRef<stream::Message>,
     requests: u64,
+    /// Only players have asked for it so far. Counted apart, so that players who wait for streams that
+    /// nobody publishes leave the publishers their room.
+    expected: bool,
 }
 
 /// A listener and how often it had to be started.
@@ -128,14 +135,16 @@ impl Actor for Node {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Accepted(accepted) => state.connect(&myself, accepted).await,
-            Message::Publish(key, request, reply) => match state.stream(&myself, key).await {
-                Ok(stream) => drop(stream.cast(stream::Message::Publish(request, reply))),
-                Err(refusal) => drop(reply.send(Err(refusal))),
-            },
+            Message::Publish(key, request, reply) => {
+                match state.stream(&myself, key, false).await {
+                    Ok(stream) => drop(stream.cast(stream::Message::Publish(request, reply))),
+                    Err(refusal) => drop(reply.send(Err(refusal))),
+                }
+            }
             Message::Subscribe(key, request, reply) => {
                 let waits = !state.context.config.play.wait.is_zero();
                 let stream = if waits || state.streams.contains_key(&key) {
-                    state.stream(&myself, key).await
+                    state.stream(&myself, key, true).await
                 } else {
                     Err(Refusal::NotFound(key))
                 };
@@ -176,6 +185,13 @@ impl Actor for Node {
                 }
             }
             Message::Streams(reply) => drop(reply.send(state.streams.len())),
+            Message::Listening(reply) => {
+                let all = state
+                    .listeners
+                    .iter()
+                    .all(|watched| watched.actor.is_some());
+                drop(reply.send(all));
+            }
             Message::Connections(reply) => drop(reply.send(state.connections.len())),
             Message::Drain(reply) => {
                 state.drain();
@@ -262,16 +278,23 @@ impl State {
         &mut self,
         myself: &ActorRef<Message>,
         key: StreamKey,
+        expected: bool,
     ) -> Result<ActorRef<stream::Message>, Refusal> {
         if self.draining {
             return Err(Refusal::Draining);
         }
         if let Some(entry) = self.streams.get_mut(&key) {
             entry.requests += 1;
+            entry.expected &= expected;
             return Ok(entry.stream.clone());
         }
         let limit = self.context.config.limits.streams;
-        if limit > 0 && self.streams.len() >= limit {
+        let alike = self
+            .streams
+            .values()
+            .filter(|entry| entry.expected == expected)
+            .count();
+        if limit > 0 && alike >= limit {
             return Err(Refusal::TooManyStreams { limit });
         }
         let arguments = stream::Arguments {
@@ -286,6 +309,7 @@ impl State {
                     Entry {
                         stream: stream.clone(),
                         requests: 1,
+                        expected,
                     },
                 );
                 Ok(stream)
@@ -332,7 +356,7 @@ impl State {
             error!(address = %watched.endpoint.address(), "listener given up: it failed too often");
             return myself.stop(Some("a listener failed too often".to_owned()));
         }
-        let pause = RESTART_PAUSE * 2u32.pow(watched.failures - 1);
+        let pause = (RESTART_PAUSE * 2u32.pow(watched.failures - 1)).min(MAX_RESTART_PAUSE);
         drop(myself.send_after(pause, move || Message::StartListener(index)));
     }
 
@@ -344,8 +368,9 @@ impl State {
             streams = self.streams.len(),
             "draining"
         );
-        for watched in &self.listeners {
-            if let Some(actor) = &watched.actor {
+        // With its socket, so that who connects from now on is refused and looks elsewhere.
+        for watched in self.listeners.drain(..) {
+            if let Some(actor) = watched.actor {
                 actor.stop(None);
             }
         }

@@ -10,14 +10,16 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use media::Epoch;
+use ractor::ActorId;
 use tokio::sync::Notify;
 
-use crate::burst::Burst;
-use crate::seat::Place;
+use crate::burst::{Burst, SHARED_MESSAGE_STREAM};
+use crate::seat::{Place, Service, Standing, Waits};
 use crate::transport::Transport;
 
 /// Control bytes a peer may leave unread before it is given up: it asks and asks, and never reads.
-const MAX_REST: usize = 1 << 20;
+const MAX_CONTROL: usize = 1 << 20;
 
 /// One connected peer.
 ///
@@ -35,29 +37,58 @@ pub(crate) struct Peer {
 /// What goes out, and who may write it.
 #[derive(Default)]
 pub(crate) struct Out {
-    /// The place of the play that groups serve: the one on message stream 1.
-    pub(crate) place: Place,
-    /// All bytes the socket has taken.
-    sent: u64,
+    /// The place of the play on message stream 1, which is the one that groups serve.
+    shared: Place,
+    services: Service,
     /// Something waits for the socket: in `rest`, or within TLS.
     kept: bool,
+    /// All bytes the socket has taken.
+    sent: u64,
     /// What goes out before anything else.
     rest: Option<Box<Rest>>,
+    /// The places of plays on other message streams; few peers have any.
+    others: Vec<(u32, Place)>,
 }
 
+impl Out {
+    pub(crate) fn next_service(&mut self) -> Service {
+        self.services = self.services.wrapping_add(1).max(1);
+        self.services
+    }
+
+    /// The place of the play on that message stream.
+    pub(crate) fn place(&mut self, message_stream: u32) -> &mut Place {
+        if message_stream == SHARED_MESSAGE_STREAM {
+            return &mut self.shared;
+        }
+        // A session bounds its message streams, and so this.
+        let found = self
+            .others
+            .iter()
+            .position(|(stream, _)| *stream == message_stream);
+        let index = found.unwrap_or_else(|| {
+            self.others.push((message_stream, Place::default()));
+            self.others.len() - 1
+        });
+        &mut self.others[index].1
+    }
+}
+
+/// What waits for the socket.
 #[derive(Default)]
 struct Rest {
     queue: VecDeque<Bytes>,
-    len: usize,
+    /// Bytes of control messages that were added since it was last empty.
+    control: usize,
 }
 
 /// What others ask of a connection's pump.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
-    /// The play on this message stream is over.
-    EndPlay { stream_id: u32, end: PlayEnd },
-    /// The publish on this message stream is over, for a reason its person should read.
-    EndPublish { stream_id: u32, why: String },
+    /// The play of this subscriber is over.
+    EndPlay { subscriber: ActorId, end: PlayEnd },
+    /// The publish of this epoch is over, for a reason its person should read.
+    EndPublish { epoch: Epoch, why: String },
     /// Ask the peer to connect again, here or elsewhere.
     Reconnect { why: String },
     /// Close, with nothing more to say.
@@ -84,17 +115,19 @@ pub(crate) enum PlayEnd {
 pub(crate) struct Written {
     /// The next tag to begin.
     pub(crate) next: u64,
+    /// Bytes that the socket took.
+    pub(crate) bytes: usize,
     /// The socket took no more.
     pub(crate) blocked: bool,
 }
 
 /// What came of a group's write to one player.
 #[derive(Debug)]
-pub(crate) enum Service {
+pub(crate) enum Served {
     /// It has everything; so many bytes were written.
     UpToDate(usize),
-    /// Its socket took no more, or it missed tags: it must catch up alone.
-    Behind,
+    /// Its socket took no more after so many bytes, or it missed tags: it must catch up alone.
+    Behind(usize),
     /// It is no longer the group's.
     Left,
     Failed(io::Error),
@@ -152,10 +185,10 @@ impl Peer {
         let mut out = self.lock();
         let rest = out.rest.get_or_insert_default();
         for message in messages {
-            rest.len += message.len();
+            rest.control += message.len();
             rest.queue.push_back(message);
         }
-        if rest.len > MAX_REST {
+        if rest.control > MAX_CONTROL {
             return Err(io::Error::other("the peer does not read what it asks for"));
         }
         self.flush_locked(&mut out).map(drop)
@@ -166,53 +199,71 @@ impl Peer {
         self.flush_locked(&mut self.lock())
     }
 
-    /// Writes the burst from tag `next` on.
-    pub(crate) fn write(&self, burst: &Burst, next: u64) -> io::Result<Written> {
-        self.write_locked(&mut self.lock(), burst, next)
+    /// Writes a player's own burst, after `opening`. `None` when that service has ended; else
+    /// `waits` says what the player waits for once it has been sent the tags before a given one.
+    pub(crate) fn serve_alone(
+        &self,
+        message_stream: u32,
+        service: Service,
+        opening: Vec<Bytes>,
+        burst: &Burst,
+        waits: impl FnOnce(u64) -> Waits,
+    ) -> io::Result<Option<Written>> {
+        let mut out = self.lock();
+        if !out.place(message_stream).is_served_by(service) {
+            return Ok(None);
+        }
+        if !opening.is_empty() {
+            out.rest.get_or_insert_default().queue.extend(opening);
+        }
+        let written = self.write(&mut out, burst, burst.first())?;
+        out.place(message_stream).standing = Standing {
+            next: Some(written.next),
+            waits: waits(written.next),
+        };
+        Ok(Some(written))
     }
 
-    /// Writes a group's burst to its player, if that membership still holds.
-    pub(crate) fn serve(&self, membership: u32, burst: &Burst) -> Service {
+    /// Writes a group's burst to its player.
+    pub(crate) fn serve(&self, service: Service, burst: &Burst) -> Served {
         let mut out = self.lock();
-        if !out.place.is_member(membership) {
-            return Service::Left;
+        if !out.shared.is_served_by(service) {
+            return Served::Left;
         }
-        let next = out.place.next.unwrap_or(u64::MAX);
-        let Some(start) = burst.start_of(next) else {
-            return Service::Behind;
-        };
-        match self.write_locked(&mut out, burst, next) {
+        let next = out.shared.standing.next.unwrap_or(u64::MAX);
+        if burst.start_of(next).is_none() {
+            return Served::Behind(0);
+        }
+        match self.write(&mut out, burst, next) {
             Ok(written) => {
-                out.place.next = Some(written.next);
+                out.shared.standing.next = Some(written.next);
                 if written.blocked {
-                    Service::Behind
+                    Served::Behind(written.bytes)
                 } else {
-                    Service::UpToDate(burst.len() - start)
+                    Served::UpToDate(written.bytes)
                 }
             }
             Err(error) => {
-                out.place.leave_group(membership);
-                Service::Failed(error)
+                out.shared.close(service);
+                Served::Failed(error)
             }
         }
     }
 
-    fn write_locked(&self, out: &mut Out, burst: &Burst, next: u64) -> io::Result<Written> {
-        let Some(start) = burst.start_of(next) else {
-            return Ok(Written {
-                next,
-                blocked: false,
-            });
-        };
+    /// Writes the burst from tag `next` on, which it has.
+    fn write(&self, out: &mut Out, burst: &Burst, next: u64) -> io::Result<Written> {
+        let start = burst.start_of(next).unwrap_or(burst.len());
         if !self.flush_locked(out)? {
             return Ok(Written {
                 next,
+                bytes: 0,
                 blocked: true,
             });
         }
         if start == burst.len() {
             return Ok(Written {
                 next: burst.end(),
+                bytes: 0,
                 blocked: false,
             });
         }
@@ -220,30 +271,37 @@ impl Peer {
             Some(flat) => self.transport.try_write(flat),
             None => self.transport.try_write_vectored(&burst.slices(start)),
         };
-        let written = match written {
+        let bytes = match written {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
         };
-        out.sent += written as u64;
-        let stop = start + written;
+        out.sent += bytes as u64;
+        let stop = start + bytes;
         if stop == burst.len() {
             let flushed = self.transport.try_flush()?;
             self.keep(out, !flushed);
             return Ok(Written {
                 next: burst.end(),
+                bytes,
                 blocked: !flushed,
+            });
+        }
+        if bytes == 0 {
+            return Ok(Written {
+                next,
+                bytes,
+                blocked: true,
             });
         }
         let (next, cut) = burst.cut(stop);
         if !cut.is_empty() {
-            let rest = out.rest.get_or_insert_default();
-            rest.len += cut.iter().map(Bytes::len).sum::<usize>();
-            rest.queue.extend(cut);
+            out.rest.get_or_insert_default().queue.extend(cut);
             self.keep(out, true);
         }
         Ok(Written {
             next,
+            bytes,
             blocked: true,
         })
     }
@@ -270,7 +328,6 @@ impl Peer {
                 Err(error) => return Err(error),
             };
             out.sent += written as u64;
-            rest.len = rest.len.saturating_sub(written);
             while let Some(front) = rest.queue.front_mut() {
                 if front.len() > written {
                     drop(front.split_to(written));

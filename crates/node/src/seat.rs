@@ -1,105 +1,99 @@
-//! A player's place in a stream: who writes its media, and which tag is next.
+//! A player's place on its connection: who writes its media, which tag is next, what it waits for.
+//!
+//! A player is served by a group or by a pump of its own, and changes between them. Each service has
+//! a number, and every write quotes its own under the peer's lock. So one that was ended, by whomever,
+//! writes nothing more, also when its task is in the middle of something on another processor.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::peer::Peer;
 
-/// One player of one stream, as its actor and its own pump see it.
+/// A play on one message stream of a peer.
 pub(crate) struct Seat {
     pub(crate) peer: Arc<Peer>,
-    /// Of a play that no group serves. The place of one that a group may serve lies in the peer,
-    /// where the group needs it.
-    own: Option<Mutex<Place>>,
+    pub(crate) message_stream: u32,
 }
 
-/// The place itself.
+/// The number of a service; 0 is none.
+pub(crate) type Service = u32;
+
+/// The place of the play on one message stream.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    served: Served,
-    /// It waits for a keyframe before it can be sent video again.
-    lacks_video: bool,
-    memberships: u32,
-    /// The next tag; `None` until it has been sent its first one.
-    pub(crate) next: Option<u64>,
+    service: Service,
+    open: bool,
+    pub(crate) standing: Standing,
 }
 
-/// Who writes a player's media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Served {
-    /// Nobody: it paused, or left.
-    #[default]
-    No,
-    /// Its own pump: it joins, it is behind, or it wants something of its own.
-    Alone,
-    /// A group, with others that are up to date; under this membership and no earlier one.
-    InGroup(u32),
+/// How far a player has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Standing {
+    /// The next tag; `None` until it has been sent its first one.
+    pub(crate) next: Option<u64>,
+    pub(crate) waits: Waits,
+}
+
+/// What a player waits for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waits {
+    /// Nothing goes out before a keypoint: after a pause, or where there was no GOP to join.
+    pub(crate) hold: bool,
+    /// Video is left out up to the next keyframe that is not late.
+    pub(crate) skip_video: bool,
 }
 
 impl Place {
-    pub(crate) fn is_member(&self, membership: u32) -> bool {
-        self.served == Served::InGroup(membership)
+    /// Whether this service may write.
+    pub(crate) fn is_served_by(&self, service: Service) -> bool {
+        self.open && self.service == service
     }
 
-    /// Ends a membership; false when it had ended before.
-    pub(crate) fn leave_group(&mut self, membership: u32) -> bool {
-        let member = self.is_member(membership);
-        if member {
-            self.served = Served::No;
+    /// Ends a service; false when it had ended before.
+    pub(crate) fn close(&mut self, service: Service) -> bool {
+        let served = self.is_served_by(service);
+        if served {
+            self.open = false;
         }
-        member
+        served
     }
 
-    /// Has a group serve it from tag `next` on; returns the membership's number.
-    fn enter_group(&mut self, next: u64) -> u32 {
-        self.memberships = self.memberships.wrapping_add(1);
-        self.served = Served::InGroup(self.memberships);
-        self.next = Some(next);
-        self.lacks_video = false;
-        self.memberships
+    /// Replaces a service by the next one.
+    pub(crate) fn open(&mut self, service: Service) {
+        self.service = service;
+        self.open = true;
+    }
+
+    /// Whether nobody has come in between since that service.
+    pub(crate) fn was_served_by(&self, service: Service) -> bool {
+        self.service == service
     }
 }
 
 impl Seat {
-    /// The seat of a play on that message stream.
-    pub(crate) fn new(peer: Arc<Peer>, message_stream: u32) -> Seat {
-        let own = (message_stream != crate::burst::SHARED_MESSAGE_STREAM).then(Mutex::default);
-        let seat = Seat { peer, own };
-        // An earlier play on the same message stream has left its place behind.
-        seat.restart();
-        seat
+    /// Serves it as one who has been sent nothing.
+    pub(crate) fn begin(&self) -> Service {
+        let mut out = self.peer.lock();
+        let service = out.next_service();
+        let place = out.place(self.message_stream);
+        place.open(service);
+        place.standing = Standing::default();
+        service
     }
 
-    /// Changes who serves it; returns who did and the next tag. Whoever served it before writes no more.
-    pub(crate) fn hand_to(&self, served: Served) -> (Served, Option<u64>) {
-        self.with(|place| (std::mem::replace(&mut place.served, served), place.next))
-    }
-
-    /// Has a group serve it from tag `next` on; returns the membership's number.
-    pub(crate) fn enter_group(&self, next: u64) -> u32 {
-        self.with(|place| place.enter_group(next))
-    }
-
-    /// Notes how far its own pump came.
-    pub(crate) fn note(&self, next: u64, lacks_video: bool) {
-        self.with(|place| {
-            place.next = Some(next);
-            place.lacks_video = lacks_video;
-        });
-    }
-
-    /// It joins anew: what it was sent before does not count.
-    pub(crate) fn restart(&self) {
-        self.with(|place| place.next = None);
-    }
-
-    pub(crate) fn lacks_video(&self) -> bool {
-        self.with(|place| place.lacks_video)
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut Place) -> T) -> T {
-        match &self.own {
-            None => change(&mut self.peer.lock().place),
-            Some(own) => change(&mut own.lock().unwrap_or_else(PoisonError::into_inner)),
+    /// Serves it from where `before` left it, which writes no more. `None` when another play has taken the place.
+    pub(crate) fn carry_on(&self, before: Service) -> Option<(Service, Standing)> {
+        let mut out = self.peer.lock();
+        let service = out.next_service();
+        let place = out.place(self.message_stream);
+        if !place.was_served_by(before) {
+            return None;
         }
+        place.open(service);
+        Some((service, place.standing))
+    }
+
+    /// Ends a service: it writes nothing more once this returns.
+    pub(crate) fn close(&self, service: Service) -> bool {
+        self.peer.lock().place(self.message_stream).close(service)
     }
 }

@@ -3,29 +3,24 @@
 //! Started by the [`Node`](crate::node) for the first who asks. Ends when it has no publisher, none
 //! is waited for, and its players are gone. Decides who may publish; never touches a tag.
 
+mod publishing;
+
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use media::{EndReason, Epoch, Publisher, Ring, StreamKey};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use tracing::{Span, info, info_span, warn};
+use tracing::{Span, error, info, info_span, warn};
 
 use crate::auth::Identity;
-use crate::config::OnConflict;
 use crate::context::Context;
 use crate::fanout::Fanout;
 use crate::metrics::Held;
 use crate::node;
-use crate::peer::{Command, Peer, PlayEnd};
+use crate::peer::{Peer, PlayEnd};
 use crate::subscriber::{self, Subscriber};
-
-/// How often a publisher that is being asked for its place is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// An evicted publisher may not evict back for this long: two encoders that share a key must not fight for ever.
-const NO_REVENGE: Duration = Duration::from_secs(10);
-/// So many publishers may wait for one that could be gone.
-const MAX_WAITING: usize = 8;
+use publishing::{Current, Waiting};
 
 /// What a stream is started with.
 pub(crate) struct Arguments {
@@ -64,7 +59,6 @@ pub(crate) enum Message {
 /// Who wants to publish.
 pub(crate) struct PublishRequest {
     pub(crate) peer: Arc<Peer>,
-    pub(crate) message_stream: u32,
     pub(crate) identity: Option<Identity>,
 }
 
@@ -110,6 +104,8 @@ pub(crate) enum Refusal {
     TooManyStreams { limit: usize },
     #[error("this node is shutting down; connect again")]
     Draining,
+    #[error("the server failed at this; try again")]
+    Fault,
 }
 
 /// The actor.
@@ -141,23 +137,6 @@ enum Phase {
     Grace,
     /// It is over, and its players are being told.
     Over,
-}
-
-/// The publisher of the moment.
-struct Current {
-    epoch: Epoch,
-    peer: Arc<Peer>,
-    message_stream: u32,
-    identity: Option<Identity>,
-    since: i64,
-    _counted: Held,
-}
-
-/// A publisher that waits to see whether the present one is gone.
-struct Waiting {
-    request: PublishRequest,
-    reply: RpcReplyPort<Result<Published, Refusal>>,
-    asked: i64,
 }
 
 impl Actor for Stream {
@@ -215,7 +194,7 @@ impl Actor for Stream {
             }
             Message::Subscribe(request, reply) => {
                 state.requests += 1;
-                let subscribed = state.subscribe(&myself, request).await?;
+                let subscribed = state.subscribe(&myself, request).await;
                 drop(reply.send(subscribed));
             }
             Message::WaitOver(id) => {
@@ -247,7 +226,7 @@ impl Actor for Stream {
             #[cfg(test)]
             Message::PanicPublisher => {
                 if let Phase::Live(current) = &state.phase {
-                    current.peer.post(Command::Panic);
+                    current.peer.post(crate::peer::Command::Panic);
                 }
             }
         }
@@ -280,160 +259,22 @@ impl Actor for Stream {
 }
 
 impl State {
-    fn asked_to_publish(
-        &mut self,
-        myself: &ActorRef<Message>,
-        request: PublishRequest,
-        reply: RpcReplyPort<Result<Published, Refusal>>,
-    ) {
-        let current = match &self.phase {
-            Phase::Expected | Phase::Grace => return self.begin(myself, request, reply),
-            // The node opens a new stream for who asks again.
-            Phase::Over => {
-                let again = node::Message::Publish(self.key.clone(), request, reply);
-                return drop(self.node.cast(again));
-            }
-            Phase::Live(current) => current,
-        };
-        let same = request.identity.is_some() && request.identity == current.identity;
-        let address = request.peer.addr.ip();
-        let avenges = address != current.peer.addr.ip()
-            && self
-                .evicted
-                .iter()
-                .any(|(evicted, when)| *evicted == address && when.elapsed() < NO_REVENGE);
-        let decision = match self.context.config.publish.on_conflict {
-            OnConflict::Always | OnConflict::SameIdentityOrStale if avenges => {
-                Err(Refusal::JustReplaced)
-            }
-            OnConflict::Always => Ok(true),
-            OnConflict::SameIdentityOrStale if same => Ok(true),
-            OnConflict::SameIdentityOrStale => Ok(false),
-            OnConflict::Reject => Err(Refusal::Occupied(self.key.clone())),
-        };
-        match decision {
-            Err(refusal) => drop(reply.send(Err(refusal))),
-            Ok(true) => self.begin(myself, request, reply),
-            Ok(false) if self.waiting.len() >= MAX_WAITING => {
-                drop(reply.send(Err(Refusal::Occupied(self.key.clone()))));
-            }
-            Ok(false) => {
-                // It may be the same encoder whose old connection nobody has seen die yet.
-                self.waiting.push(Waiting {
-                    request,
-                    reply,
-                    asked: self.context.clock.now(),
-                });
-                self.look(myself);
-            }
-        }
-    }
-
-    /// Answers those who wait: the publisher sends, or has been silent for too long.
-    fn look(&mut self, myself: &ActorRef<Message>) {
-        let Phase::Live(current) = &self.phase else {
-            return;
-        };
-        // Some have lost patience, or their connection.
-        self.waiting.retain(|waiting| !waiting.reply.is_closed());
-        let Some(first) = self.waiting.first() else {
-            return;
-        };
-        let last = self
-            .ring
-            .stats()
-            .last_ingest
-            .unwrap_or(0)
-            .max(current.since);
-        let silence = self.context.config.publish.silence;
-        if last > first.asked {
-            for waiting in self.waiting.drain(..) {
-                drop(waiting.reply.send(Err(Refusal::Occupied(self.key.clone()))));
-            }
-        } else if self.context.clock.since(last) >= silence {
-            let Waiting { request, reply, .. } = self.waiting.remove(0);
-            self.begin(myself, request, reply);
-        } else {
-            drop(myself.send_after(LOOK, || Message::Look));
-        }
-    }
-
-    /// Makes the asker the publisher, in place of any other.
-    fn begin(
-        &mut self,
-        myself: &ActorRef<Message>,
-        request: PublishRequest,
-        reply: RpcReplyPort<Result<Published, Refusal>>,
-    ) {
-        let now = self.context.clock.now();
-        let millis = u64::try_from(now / 1_000_000).unwrap_or(0);
-        self.epoch = millis.max(self.epoch + 1);
-        let epoch = Epoch::new(self.epoch, self.context.node_number);
-        let publisher = self.ring.begin(epoch, now);
-        let leave = Leave {
-            stream: myself.clone(),
-            epoch,
-        };
-        let peer = Arc::clone(&request.peer);
-        info!(parent: &self.span, peer = %peer.addr, epoch = epoch.number, "published");
-        let current = Current {
-            epoch,
-            peer,
-            message_stream: request.message_stream,
-            identity: request.identity,
-            since: now,
-            _counted: self.context.metrics.publisher(),
-        };
-        if let Phase::Live(evicted) = std::mem::replace(&mut self.phase, Phase::Live(current)) {
-            info!(parent: &self.span, peer = %evicted.peer.addr, "publisher replaced");
-            evicted.end("another encoder took this stream over".to_owned());
-            self.evicted.retain(|(_, when)| when.elapsed() < NO_REVENGE);
-            self.evicted.push((evicted.peer.addr.ip(), Instant::now()));
-        }
-        self.counted = self.context.metrics.stream("live");
-        // If the asker is gone by now, dropping what it was sent says so.
-        drop(reply.send(Ok(Published { publisher, leave })));
-        for waiting in self.waiting.drain(..) {
-            drop(waiting.reply.send(Err(Refusal::Occupied(self.key.clone()))));
-        }
-    }
-
-    fn publisher_left(&mut self, myself: &ActorRef<Message>, epoch: Epoch) {
-        match &self.phase {
-            Phase::Live(current) if current.epoch == epoch => {}
-            // Of one that was replaced.
-            _ => return,
-        }
-        info!(parent: &self.span, epoch = epoch.number, "publisher left");
-        self.phase = Phase::Grace;
-        self.counted = self.context.metrics.stream("waiting");
-        if !self.waiting.is_empty() {
-            let Waiting { request, reply, .. } = self.waiting.remove(0);
-            return self.begin(myself, request, reply);
-        }
-        drop(
-            myself.send_after(self.context.config.publish.grace, move || {
-                Message::GraceOver(epoch)
-            }),
-        );
-    }
-
     async fn subscribe(
         &mut self,
         myself: &ActorRef<Message>,
         request: SubscribeRequest,
-    ) -> Result<Result<ActorRef<subscriber::Message>, Refusal>, ActorProcessingErr> {
+    ) -> Result<ActorRef<subscriber::Message>, Refusal> {
         let wait = self.context.config.play.wait;
         let expected = matches!(self.phase, Phase::Expected);
         if matches!(self.phase, Phase::Over) || expected && wait.is_zero() {
-            return Ok(Err(Refusal::NotFound(self.key.clone())));
+            return Err(Refusal::NotFound(self.key.clone()));
         }
         let limit = self.context.config.limits.viewers_per_stream;
         if limit > 0 && self.subscribers.len() >= limit {
-            return Ok(Err(Refusal::Full {
+            return Err(Refusal::Full {
                 key: self.key.clone(),
                 limit,
-            }));
+            });
         }
         let arguments = subscriber::Arguments {
             context: Arc::clone(&self.context),
@@ -442,14 +283,20 @@ impl State {
             peer: request.peer,
             message_stream: request.message_stream,
         };
-        let (subscriber, _) =
-            Actor::spawn_linked(None, Subscriber, arguments, myself.get_cell()).await?;
+        let spawned = Actor::spawn_linked(None, Subscriber, arguments, myself.get_cell()).await;
+        let (subscriber, _) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                error!(parent: &self.span, %error, "subscriber not started");
+                return Err(Refusal::Fault);
+            }
+        };
         self.subscribers.push(subscriber.clone());
         if expected {
             let id = subscriber.get_id();
             drop(myself.send_after(wait, move || Message::WaitOver(id)));
         }
-        Ok(Ok(subscriber))
+        Ok(subscriber)
     }
 
     fn end(&mut self, myself: &ActorRef<Message>, why: &str) {
@@ -459,11 +306,18 @@ impl State {
         self.phase = Phase::Over;
         self.counted = self.context.metrics.stream("ended");
         self.ring.end(EndReason::Ended);
-        // Whoever asks from now on gets a new stream.
+        for subscriber in &self.subscribers {
+            drop(subscriber.cast(subscriber::Message::StreamOver));
+        }
+        // Whoever asks from now on, or waits, gets a new stream.
         drop(
             self.node
                 .cast(node::Message::StreamOver(self.key.clone(), myself.get_id())),
         );
+        for Waiting { request, reply, .. } in self.waiting.drain(..) {
+            let again = node::Message::Publish(self.key.clone(), request, reply);
+            drop(self.node.cast(again));
+        }
     }
 
     fn retire_if_idle(&mut self, myself: &ActorRef<Message>) {
@@ -479,15 +333,6 @@ impl State {
             Phase::Over => myself.stop(None),
             Phase::Live(_) | Phase::Grace => {}
         }
-    }
-}
-
-impl Current {
-    fn end(&self, why: String) {
-        self.peer.post(Command::EndPublish {
-            stream_id: self.message_stream,
-            why,
-        });
     }
 }
 

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use media::{Ring, Start};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tracing::debug;
 
 use crate::catch_up::{CatchUp, Joining, Outcome};
 use crate::context::Context;
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, GroupDoor, Member};
 use crate::gate::{Gate, Wants};
 use crate::metrics::Held;
 use crate::peer::{Command, Peer, PlayEnd};
 use crate::pump::Pump;
-use crate::seat::{Seat, Served};
+use crate::seat::{Seat, Service, Waits};
+
+/// A player that the ring has overtaken so often reads too slowly.
+const MAX_OVERRUNS: u32 = 3;
 
 /// What a subscriber is started with.
 pub(crate) struct Arguments {
@@ -35,16 +38,18 @@ pub(crate) struct Arguments {
 pub(crate) enum Message {
     /// The player has been told that it plays: media may follow.
     Start,
-    /// A group let go of it.
-    FellBehind,
-    /// Its own pump of this number ended; `None` after a panic.
-    PumpEnded(u32, Option<Outcome>),
+    /// The group that served it let go of it.
+    FellBehind(Service),
+    /// Its own pump ended; `None` after a panic.
+    PumpEnded(Service, Option<Outcome>),
     SocketFailed(io::Error),
     /// Holds or resumes; answered when no more, or again, media follows.
     Pause(bool, RpcReplyPort<()>),
     Want(Wants, RpcReplyPort<()>),
     /// The stream can't be had.
     End(PlayEnd),
+    /// The stream is over. Those who are being served find out by themselves, after the last tag.
+    StreamOver,
     /// The player left.
     Leave,
     #[cfg(test)]
@@ -59,12 +64,18 @@ pub(crate) struct State {
     context: Arc<Context>,
     ring: Ring,
     fanout: Arc<Fanout>,
+    id: ActorId,
     seat: Arc<Seat>,
-    message_stream: u32,
     wants: Wants,
+    /// Where it joins, if it has not been sent anything.
+    start: Start,
     paused: bool,
+    /// Who writes its media at the moment, or did last.
+    service: Service,
+    group: Option<GroupDoor>,
     pump: Option<Pump>,
-    pumps: u32,
+    /// How often it was overtaken by the ring.
+    overruns: u32,
     /// Its connection knows that the play is over.
     told: bool,
     _held: Held,
@@ -77,7 +88,7 @@ impl Actor for Subscriber {
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Message>,
+        myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
         let Arguments {
@@ -89,18 +100,28 @@ impl Actor for Subscriber {
         } = arguments;
         Ok(State {
             _held: context.metrics.subscriber(),
+            start: if context.config.play.gop_cache {
+                Start::CaughtUp
+            } else {
+                Start::Keyframe
+            },
             context,
             ring,
             fanout,
-            seat: Arc::new(Seat::new(peer, message_stream)),
-            message_stream,
+            id: myself.get_id(),
+            seat: Arc::new(Seat {
+                peer,
+                message_stream,
+            }),
             wants: Wants {
                 audio: true,
                 video: true,
             },
             paused: false,
+            service: 0,
+            group: None,
             pump: None,
-            pumps: 0,
+            overruns: 0,
             told: false,
         })
     }
@@ -112,21 +133,11 @@ impl Actor for Subscriber {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Start => {
-                let start = if state.context.config.play.gop_cache {
-                    Start::CaughtUp
-                } else {
-                    Start::Keyframe
-                };
-                state.join(&myself, start);
-            }
-            Message::FellBehind => {
-                if !state.paused {
-                    state.go_on_alone(&myself);
-                }
-            }
-            // Of a pump that was replaced in the meantime.
-            Message::PumpEnded(number, _) if number != state.pumps || state.pump.is_none() => {}
+            Message::Start => state.join(&myself),
+            // Of a service that was replaced in the meantime.
+            Message::FellBehind(service) | Message::PumpEnded(service, _)
+                if service != state.service || state.paused => {}
+            Message::FellBehind(_) => state.go_on_alone(&myself),
             Message::PumpEnded(_, None) => state.end(&myself, PlayEnd::Fault),
             Message::PumpEnded(_, Some(outcome)) => state.pump_ended(&myself, outcome),
             Message::SocketFailed(error) => {
@@ -142,18 +153,24 @@ impl Actor for Subscriber {
             Message::Pause(false, reply) => {
                 drop(reply.send(()));
                 if std::mem::take(&mut state.paused) {
-                    state.join(&myself, Start::Keyframe);
+                    state.start = Start::Keyframe;
+                    state.join(&myself);
                 }
             }
             Message::Want(wants, reply) => {
                 if wants != std::mem::replace(&mut state.wants, wants) && !state.paused {
-                    state.hold();
                     state.go_on_alone(&myself);
                 }
                 drop(reply.send(()));
             }
             Message::End(end) => state.end(&myself, end),
+            Message::StreamOver => {
+                if state.paused {
+                    state.end(&myself, PlayEnd::StreamEnded);
+                }
+            }
             Message::Leave => {
+                state.hold();
                 state.told = true;
                 myself.stop(None);
             }
@@ -165,73 +182,86 @@ impl Actor for Subscriber {
 }
 
 impl State {
-    /// Starts it as a joiner: with the configuration first.
-    fn join(&mut self, myself: &ActorRef<Message>, start: Start) {
-        let (cursor, join) = self.ring.cursor(start);
-        let mut gate = self.gate();
-        gate.hold = join.waits_for_keypoint;
-        // A stream that has pictures begins with a whole one.
-        gate.skip_video = join.configuration.main_video().is_some();
+    /// Serves it as a joiner: with the configuration first.
+    fn join(&mut self, myself: &ActorRef<Message>) {
+        let service = self.seat.begin();
+        let (cursor, join) = self.ring.cursor(self.start);
+        let waits = Waits {
+            hold: join.waits_for_keypoint,
+            // A stream that has pictures begins with a whole one.
+            skip_video: join.configuration.main_video().is_some(),
+        };
+        let mut gate = Gate::new(self.wants, waits, &self.context.config.egress);
         gate.joined_at = self.ring.head();
-        self.seat.restart();
-        self.seat.hand_to(Served::Alone);
         let joining = Joining {
             join,
             asked: Instant::now(),
         };
-        self.serve_alone(myself, cursor, Some(joining), gate);
+        self.serve_alone(myself, service, cursor, Some(joining), gate);
     }
 
     /// Serves it alone from where it is.
     fn go_on_alone(&mut self, myself: &ActorRef<Message>) {
-        let (_, next) = self.seat.hand_to(Served::Alone);
-        let Some(next) = next else {
-            return self.join(myself, Start::CaughtUp);
+        let Some((service, standing)) = self.seat.carry_on(self.service) else {
+            return;
         };
-        let (cursor, _) = self.ring.cursor(Start::At(next));
-        let mut gate = self.gate();
-        // Video that was off comes back with a keyframe, and one that was on is not cut by this.
-        gate.skip_video = self.seat.lacks_video();
-        self.serve_alone(myself, cursor, None, gate);
+        let Some(next) = standing.next else {
+            return self.join(myself);
+        };
+        let (mut cursor, _) = self.ring.cursor(Start::Live);
+        // Further back than the ring reaches, the pump learns it there.
+        cursor.seek(next);
+        let gate = Gate::new(self.wants, standing.waits, &self.context.config.egress);
+        self.serve_alone(myself, service, cursor, None, gate);
     }
 
     fn serve_alone(
         &mut self,
         myself: &ActorRef<Message>,
+        service: Service,
         cursor: media::Cursor,
         joining: Option<Joining>,
         gate: Gate,
     ) {
+        self.leave_group();
+        self.service = service;
         let catch_up = CatchUp {
             context: Arc::clone(&self.context),
             seat: Arc::clone(&self.seat),
             cursor,
             joining,
             gate,
-            message_stream: self.message_stream,
+            service,
         };
-        self.pumps = self.pumps.wrapping_add(1);
-        let (myself, number) = (myself.clone(), self.pumps);
+        let myself = myself.clone();
         self.pump = Some(Pump::reporting(catch_up.run(), move |outcome| {
-            drop(myself.cast(Message::PumpEnded(number, outcome)));
+            drop(myself.cast(Message::PumpEnded(service, outcome)));
         }));
     }
 
-    fn gate(&self) -> Gate {
-        Gate::new(self.wants, &self.context.config.egress)
-    }
-
     fn pump_ended(&mut self, myself: &ActorRef<Message>, outcome: Outcome) {
+        self.pump = None;
         match outcome {
             Outcome::CaughtUp(next) => {
-                self.pump = None;
-                self.fanout.join(&self.seat, next, myself.clone());
+                let Some((service, _)) = self.seat.carry_on(self.service) else {
+                    return;
+                };
+                self.service = service;
+                let member = Member::new(&self.seat, service, next, myself.clone());
+                self.group = Some(self.fanout.join(member));
             }
+            Outcome::Overrun if self.overruns < MAX_OVERRUNS => {
+                // What lies between may have changed the configuration: it joins anew.
+                self.overruns += 1;
+                self.context.metrics.overrun();
+                self.join(myself);
+            }
+            Outcome::Overrun | Outcome::TooSlow => self.end(myself, PlayEnd::TooSlow),
             Outcome::Ended(reason) => {
                 debug!(peer = %self.seat.peer.addr, %reason, "play ended");
                 self.end(myself, PlayEnd::StreamEnded);
             }
-            Outcome::TooSlow => self.end(myself, PlayEnd::TooSlow),
+            Outcome::Replaced => {}
             Outcome::Failed(error) => {
                 debug!(peer = %self.seat.peer.addr, %error, "player's socket failed");
                 self.seat.peer.post(Command::Close);
@@ -242,16 +272,22 @@ impl State {
 
     /// Nobody writes media to it any more when this returns.
     fn hold(&mut self) {
+        self.seat.close(self.service);
+        self.leave_group();
         self.pump = None;
-        if let (Served::InGroup(_), _) = self.seat.hand_to(Served::No) {
-            self.fanout.someone_left();
+    }
+
+    fn leave_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            group.someone_left();
         }
     }
 
     fn end(&mut self, myself: &ActorRef<Message>, end: PlayEnd) {
+        self.hold();
         self.told = true;
         self.seat.peer.post(Command::EndPlay {
-            stream_id: self.message_stream,
+            subscriber: self.id,
             end,
         });
         myself.stop(None);
@@ -264,7 +300,7 @@ impl Drop for State {
         if !self.told {
             let end = PlayEnd::Fault;
             self.seat.peer.post(Command::EndPlay {
-                stream_id: self.message_stream,
+                subscriber: self.id,
                 end,
             });
         }

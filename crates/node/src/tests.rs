@@ -186,6 +186,151 @@ async fn draining_tells_players_and_leaves_no_connection() {
     assert_eq!(node.connections().await, 0);
 }
 
+/// A player that says all it has to say and then reads nothing.
+fn deaf_player(node: &Node) -> std::net::TcpStream {
+    let (_, address) = *node.addresses().first().expect("a listener");
+    let socket =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    // Small, so that it is full soon.
+    socket.set_recv_buffer_size(4096).expect("a size");
+    socket.connect(&address.into()).expect("connected");
+    let mut player = std::net::TcpStream::from(socket);
+    std::io::Write::write_all(&mut player, &player_bytes()).expect("written");
+    player
+}
+
+/// An audio frame of MP3, which needs no configuration, of a size that leaves a socket full between two tags.
+fn sound(dts: u32) -> Tag {
+    Tag::new(
+        Kind::Audio,
+        dts,
+        Bytes::from([&[0x2f, 0xff, 0xfb][..], &[0; 797]].concat()),
+    )
+}
+
+async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    let waited = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waited)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test]
+async fn a_player_that_reads_nothing_costs_no_processor_time_and_is_told_goodbye() {
+    let node = node(|config| {
+        config.egress.max_lag = Duration::from_millis(200);
+        config.egress.drop_after = Duration::from_millis(1500);
+        config.egress.kernel_buffer = 16 << 10;
+    })
+    .await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(sound(0)).await.expect("open");
+    let mut players = Vec::new();
+    for _ in 0..4 {
+        players.push(play(&node, "a").await);
+    }
+    let deaf = deaf_player(&node);
+    until("all connected", async || node.connections().await == 6).await;
+    let read = tokio::spawn(async move {
+        for player in &mut players {
+            while let Ok(Some(_)) = timeout(Duration::from_millis(20), player.next())
+                .await
+                .unwrap_or(Ok(None))
+            {}
+        }
+        loop {
+            for player in &mut players {
+                drop(timeout(Duration::from_millis(1), player.next()).await);
+            }
+        }
+    });
+    let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (before, start) = (used(), std::time::Instant::now());
+    let mut dts = 0;
+    until("the deaf player is gone", async || {
+        dts += 20;
+        for _ in 0..8 {
+            publisher.send(sound(dts)).await.expect("open");
+        }
+        node.connections().await == 5
+    })
+    .await;
+    let after = used();
+    let busy = Duration::new(
+        after.tv_sec.unsigned_abs(),
+        u32::try_from(after.tv_nsec).expect("below a second"),
+    )
+    .saturating_sub(Duration::new(
+        before.tv_sec.unsigned_abs(),
+        u32::try_from(before.tv_nsec).expect("below a second"),
+    ));
+    assert!(
+        busy < start.elapsed().mul_f64(0.8),
+        "{busy:?} of {:?} busy",
+        start.elapsed()
+    );
+    read.abort();
+    drop(deaf);
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_play_after_a_play_on_the_same_message_stream_is_served() {
+    let node = node(|_| {}).await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    let mut player = play(&node, "a").await;
+    expect_tag(&mut player, 0).await;
+    // Mute, hear again, pause, go on: after each of them it is served again.
+    player.receive_audio(false);
+    publisher.send(keyframe(40)).await.expect("open");
+    expect_tag(&mut player, 40).await;
+    player.receive_audio(true);
+    publisher.send(keyframe(80)).await.expect("open");
+    expect_tag(&mut player, 80).await;
+    player.pause(true, Duration::ZERO);
+    player.pause(false, Duration::ZERO);
+    let mut dts = 80;
+    let resumed = async {
+        loop {
+            dts += 40;
+            publisher.send(keyframe(dts)).await.expect("open");
+            let next = timeout(Duration::from_millis(20), player.next()).await;
+            if let Ok(Ok(Some(Event::Tag(tag)))) = next
+                && tag.is_video()
+                && tag.dts > 80
+            {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, resumed)
+        .await
+        .expect("media after the pause");
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_paused_player_is_told_of_the_end() {
+    let node = node(|config| config.publish.grace = Duration::from_millis(50)).await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    let mut player = play(&node, "a").await;
+    expect_tag(&mut player, 0).await;
+    player.pause(true, Duration::ZERO);
+    publisher.finish().await.expect("said goodbye");
+    expect_end(&mut player).await;
+    until("the stream is gone", async || {
+        node.health().await.active_streams == 0
+    })
+    .await;
+    node.drain().await;
+}
+
 /// All that a player sends, from the handshake on.
 fn player_bytes() -> Vec<u8> {
     let connect = Command {
@@ -205,7 +350,10 @@ fn player_bytes() -> Vec<u8> {
 #[test]
 fn an_idle_player_holds_little_memory() {
     const PLAYERS: usize = 200;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let (node, publisher) = runtime.block_on(async {
         let node = node(|_| {}).await;
         let publisher = publish(&node, "a").await;
@@ -231,7 +379,10 @@ fn an_idle_player_holds_little_memory() {
         });
     });
     let each = measured.bytes_current / PLAYERS as i64;
-    println!("{each} bytes, {} allocations", measured.count_current / PLAYERS as i64);
+    println!(
+        "{each} bytes, {} allocations",
+        measured.count_current / PLAYERS as i64
+    );
     assert!(each < 16 << 10, "{each} bytes per player");
     runtime.block_on(async {
         drop((players, publisher));

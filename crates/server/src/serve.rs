@@ -80,7 +80,10 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
         warn!("{note}");
     }
 
-    signals.stop(|| reload::reload(sources, loaded)).await;
+    tokio::select! {
+        () = signals.stop(|| reload::reload(sources, loaded)) => {}
+        () = node.ended() => bail!("the node has failed; see the log above"),
+    }
     info!("draining; a second signal stops at once");
     let config = &loaded.settings.node.node;
     let leave = async {

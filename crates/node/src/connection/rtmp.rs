@@ -47,6 +47,8 @@ pub(super) struct Conversation {
     /// Bytes known to have been sent, for the idle time-out.
     sent: u64,
     end: Option<End>,
+    /// The last turn left input unread.
+    more: bool,
 }
 
 /// A publish of this connection.
@@ -83,6 +85,7 @@ impl Conversation {
             refusal,
             sent: 0,
             end: None,
+            more: false,
         }
     }
 
@@ -108,8 +111,8 @@ impl Conversation {
         let mut alarm = std::pin::pin!(sleep_until(self.deadline().into()));
         loop {
             self.flush()?;
-            if self.session.is_closing() && !self.peer.has_rest() {
-                return Ok(self.linger().await);
+            if self.session.is_closing() {
+                return Ok(self.farewell().await);
             }
             self.set_alarm(alarm.as_mut());
             tokio::select! {
@@ -117,6 +120,10 @@ impl Conversation {
                     ready?;
                     if let Some(end) = self.read().await? {
                         return Ok(end);
+                    }
+                    if self.more {
+                        // One that always has more must not keep the processor to itself.
+                        tokio::task::yield_now().await;
                     }
                 }
                 ready = self.peer.transport.writable(), if self.peer.has_rest() => {
@@ -135,6 +142,7 @@ impl Conversation {
 
     /// Reads what has arrived and does what it asks. The end, if it is one.
     async fn read(&mut self) -> io::Result<Option<End>> {
+        self.more = false;
         for _ in 0..READS_PER_TURN {
             let room = self.read_size;
             let read = match self.peer.transport.try_read(&mut self.input, room) {
@@ -159,6 +167,7 @@ impl Conversation {
                 break;
             }
             self.read_size = (self.read_size * 2).min(LARGE_READ);
+            self.more = true;
         }
         let asks = self.publishes.is_empty() && self.plays.is_empty();
         if asks || !self.input.is_empty() || self.session.is_mid_message() {
@@ -176,12 +185,15 @@ impl Conversation {
 
     /// Acts on all the session has to say.
     async fn act(&mut self) -> io::Result<()> {
-        let now = self.context.clock.now();
+        let mut now = self.context.clock.now();
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Tag { stream_id, tag } => self.media(stream_id, tag, now),
                 // Boxed, since it is seldom and large, and the pump that waits for input is one per player.
-                other => Box::pin(self.asked(other)).await?,
+                other => {
+                    Box::pin(self.asked(other)).await?;
+                    now = self.context.clock.now();
+                }
             }
         }
         Ok(())
@@ -200,14 +212,23 @@ impl Conversation {
     async fn obey(&mut self) -> bool {
         for command in self.peer.take_posted() {
             match command {
-                Command::EndPlay { stream_id, end } => self.play_ended(stream_id, end),
-                Command::EndPublish { stream_id, why } => {
-                    info!(why, "publish ended");
-                    self.publishes
-                        .retain(|publishing| publishing.stream_id != stream_id);
-                    self.session
-                        .end_publish(stream_id, PublishRefusal::BadName.code(), &why);
-                    self.end = Some(End::Closed);
+                Command::EndPlay { subscriber, end } => {
+                    let is_its = |playing: &Playing| playing.subscriber.get_id() == subscriber;
+                    // Another play may have taken its message stream since.
+                    if let Some(index) = self.plays.iter().position(is_its) {
+                        let stream_id = self.plays.swap_remove(index).stream_id;
+                        self.play_ended(stream_id, end);
+                    }
+                }
+                Command::EndPublish { epoch, why } => {
+                    let is_its = |publishing: &Publishing| publishing.publisher.epoch() == epoch;
+                    if let Some(index) = self.publishes.iter().position(is_its) {
+                        info!(why, "publish ended");
+                        let stream_id = self.publishes.swap_remove(index).stream_id;
+                        self.session
+                            .end_publish(stream_id, PublishRefusal::BadName.code(), &why);
+                        self.end = Some(End::Closed);
+                    }
                 }
                 Command::Reconnect { why } => self.asked_to_leave(&why),
                 Command::Close => return true,
@@ -219,7 +240,6 @@ impl Conversation {
     }
 
     fn play_ended(&mut self, stream_id: u32, end: PlayEnd) {
-        self.plays.retain(|playing| playing.stream_id != stream_id);
         match end {
             PlayEnd::StreamEnded => self.session.end_play(stream_id),
             PlayEnd::NeverCame => {
@@ -280,7 +300,7 @@ impl Conversation {
     }
 
     fn deadline(&self) -> Instant {
-        // Nothing is due for good only while closing, which has its own limit.
+        // Nothing is due only while closing, which does not wait for this.
         self.session
             .poll_timeout()
             .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
@@ -294,15 +314,20 @@ impl Conversation {
         }
     }
 
-    /// Ends our half and waits for the peer to end its own, so that our last words are not lost to a reset.
-    async fn linger(&mut self) -> End {
-        self.peer.transport.shutdown_write();
-        let drain = async {
+    /// Sends our last words, ends our half and waits for the peer to end its own, so that they are not
+    /// lost to a reset. All of it within [`LINGER`]: a peer that takes nothing is closed all the same.
+    async fn farewell(&mut self) -> End {
+        let (peer, input) = (Arc::clone(&self.peer), &mut self.input);
+        let leave = async {
+            while !peer.flush()? {
+                peer.transport.writable().await?;
+            }
+            peer.transport.shutdown_write();
             loop {
-                self.peer.transport.readable().await?;
-                self.input.clear();
-                match self.peer.transport.try_read(&mut self.input, SMALL_READ) {
-                    Ok(0) => return Ok(()),
+                peer.transport.readable().await?;
+                input.clear();
+                match peer.transport.try_read(input, SMALL_READ) {
+                    Ok(0) => return io::Result::Ok(()),
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
@@ -310,7 +335,7 @@ impl Conversation {
             }
         };
         // Whether it ended well or not, it ended.
-        drop(timeout(LINGER, drain).await);
+        drop(timeout(LINGER, leave).await);
         self.end.unwrap_or(End::Refused)
     }
 }

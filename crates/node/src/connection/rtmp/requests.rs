@@ -65,17 +65,19 @@ impl Conversation {
 
     fn connect(&mut self, connect: &rtmp::Connect) {
         let config = &self.context.config;
+        // Clients split `app/name` where they like; what counts is the app of the stream key.
+        let path = stream_path(&connect.app, "");
+        let app = path.split('/').next().unwrap_or_default();
         let refusal = if let Some(why) = &self.refusal {
             Some(why.clone())
-        } else if RESERVED_APPS.contains(&connect.app.as_str()) {
+        } else if RESERVED_APPS.contains(&app) {
             Some(format!(
-                "the app {:?} is reserved; use another, such as live",
-                connect.app
+                "the app {app:?} is reserved; use another, such as live"
             ))
-        } else if !config.rtmp.apps.is_empty() && !config.rtmp.apps.contains(&connect.app) {
+        } else if !config.rtmp.apps.is_empty() && !config.rtmp.apps.iter().any(|known| known == app)
+        {
             Some(format!(
-                "this node has no app {:?}; the server field of the encoder must end with one of: {}",
-                connect.app,
+                "this node has no app {app:?}; the server field of the encoder must end with one of: {}",
                 config.rtmp.apps.join(", ")
             ))
         } else {
@@ -118,7 +120,6 @@ impl Conversation {
         self.context.metrics.auth("publish", "allowed");
         let request = PublishRequest {
             peer: std::sync::Arc::clone(&self.peer),
-            message_stream: stream_id,
             identity,
         };
         let patience = self.context.config.publish.silence + ANSWER_TIME;
