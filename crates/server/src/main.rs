@@ -21,10 +21,6 @@ use std::process::ExitCode;
 
 use args::{Action, Invocation};
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Wrong usage or configuration.
 const WRONG: u8 = 2;
 
