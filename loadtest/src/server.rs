@@ -143,6 +143,7 @@ impl Server {
         set("http.listen", "\"\"");
         set("node.data_dir", &format!("\"{}\"", folder.path().display()));
         set("limits.connections", "0");
+        set("limits.streams", "0");
         set("limits.connections_per_address", "0");
         for (key, value) in &spec.options {
             match key.as_str() {

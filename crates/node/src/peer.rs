@@ -42,7 +42,7 @@ pub(crate) struct Out {
     services: Service,
     /// Something waits for the socket: in `rest`, or within TLS.
     kept: bool,
-    /// All bytes the socket has taken.
+    /// Bytes of media that the socket has taken.
     sent: u64,
     /// What goes out before anything else.
     rest: Option<Box<Rest>>,
@@ -327,7 +327,10 @@ impl Peer {
                 }
                 Err(error) => return Err(error),
             };
-            out.sent += written as u64;
+            // A ping of ours is no sign of life of the peer.
+            if rest.control == 0 {
+                out.sent += written as u64;
+            }
             while let Some(front) = rest.queue.front_mut() {
                 if front.len() > written {
                     drop(front.split_to(written));

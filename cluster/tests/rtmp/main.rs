@@ -1,0 +1,17 @@
+//! One node, real encoders and real players.
+
+mod access;
+mod captures;
+mod http;
+mod interop;
+mod joining;
+mod limits;
+mod many;
+mod playing;
+mod publishing;
+mod republish;
+mod rtmps;
+mod shutdown;
+mod slow;
+mod times;
+mod wire;
