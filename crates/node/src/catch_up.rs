@@ -10,7 +10,8 @@ use media::{Cursor, EndReason, Join, MarkedTag, ReadError};
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire, time_of};
 use crate::context::Context;
 use crate::gate::{Gate, Verdict};
-use crate::seat::{Seat, Service, Waits};
+use crate::peer::Written;
+use crate::seat::{Seat, Service, Standing, Waits};
 
 /// A player's own pump writes about this much before others run.
 const TURN: usize = 64 << 10;
@@ -122,7 +123,6 @@ impl CatchUp {
         // Judged on a copy: what the socket does not take is judged again, when it is older.
         let mut gate = self.gate.clone();
         let mut judged = Vec::new();
-        let mut opening = Vec::new();
         let mut opens = false;
         match self.cursor.read() {
             Ok(batch) if batch.is_empty() => return Ok(Turn::Idle),
@@ -144,6 +144,8 @@ impl CatchUp {
                         burst.push([]);
                         continue;
                     }
+                    // What comes before the first tag goes out with it.
+                    let mut opening = Vec::new();
                     if let Some(joining) = &self.joining
                         && !opens
                     {
@@ -151,9 +153,11 @@ impl CatchUp {
                         opening = opening_of(&joining.join, tag, message_stream, &context);
                     }
                     if message_stream == SHARED_MESSAGE_STREAM {
-                        burst.push(rtmp_wire(tag, context.rtmp.outbound_chunk_size()));
+                        let wire = rtmp_wire(tag, context.rtmp.outbound_chunk_size());
+                        burst.push(opening.iter().chain(wire));
                     } else {
-                        burst.push(&own_wire(&tag.tag, time_of(tag), message_stream, &context));
+                        let wire = own_wire(&tag.tag, time_of(tag), message_stream, &context);
+                        burst.push(opening.iter().chain(&wire));
                     }
                     // A joiner gets its first picture before anyone gets a backlog.
                     let pictured = self.joining.is_some() && tag.keypoint;
@@ -174,12 +178,18 @@ impl CatchUp {
             last.and_then(|last| judged.get(last))
                 .map_or(before, |judged| judged.waits)
         };
+        // It has joined once its first tag has begun to leave; until then it opens anew.
+        let joined = self.joining.is_none();
+        let standing = |written: &Written| Standing {
+            next: (joined || opens && written.bytes > 0).then_some(written.next),
+            waits: waits(written.next),
+        };
         let peer = &self.seat.peer;
-        let written = peer.serve_alone(message_stream, self.service, opening, &burst, waits)?;
+        let written = peer.serve_alone(message_stream, self.service, &burst, standing)?;
         let Some(written) = written else {
             return Ok(Turn::Over(Outcome::Replaced));
         };
-        if opens && let Some(joining) = self.joining.take() {
+        if opens && written.bytes > 0 && let Some(joining) = self.joining.take() {
             context.metrics.joined(joining.asked.elapsed());
         }
         for judged in judged

@@ -15,7 +15,7 @@ use ractor::ActorId;
 use tokio::sync::Notify;
 
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM};
-use crate::seat::{Place, Service, Standing, Waits};
+use crate::seat::{Place, Service, Standing};
 use crate::transport::Transport;
 
 /// Control bytes a peer may leave unread before it is given up: it asks and asks, and never reads.
@@ -199,28 +199,20 @@ impl Peer {
         self.flush_locked(&mut self.lock())
     }
 
-    /// Writes a player's own burst, after `opening`. `None` when that service has ended; else
-    /// `waits` says what the player waits for once it has been sent the tags before a given one.
+    /// Writes a player's own burst, and notes where it stands then. `None` when that service has ended.
     pub(crate) fn serve_alone(
         &self,
         message_stream: u32,
         service: Service,
-        opening: Vec<Bytes>,
         burst: &Burst,
-        waits: impl FnOnce(u64) -> Waits,
+        standing: impl FnOnce(&Written) -> Standing,
     ) -> io::Result<Option<Written>> {
         let mut out = self.lock();
         if !out.place(message_stream).is_served_by(service) {
             return Ok(None);
         }
-        if !opening.is_empty() {
-            out.rest.get_or_insert_default().queue.extend(opening);
-        }
         let written = self.write(&mut out, burst, burst.first())?;
-        out.place(message_stream).standing = Standing {
-            next: Some(written.next),
-            waits: waits(written.next),
-        };
+        out.place(message_stream).standing = standing(&written);
         Ok(Some(written))
     }
 

@@ -169,8 +169,10 @@ impl Conversation {
             self.read_size = (self.read_size * 2).min(LARGE_READ);
             self.more = true;
         }
+        // An answer acknowledges, too. Where there is none, one who still asks may wait for us.
+        let answered = self.flush()?;
         let asks = self.publishes.is_empty() && self.plays.is_empty();
-        if asks || !self.input.is_empty() || self.session.is_mid_message() {
+        if asks && !answered || !self.input.is_empty() || self.session.is_mid_message() {
             self.peer.transport.acknowledge_now();
         }
         if self.publishes.is_empty() {
@@ -199,13 +201,14 @@ impl Conversation {
         Ok(())
     }
 
-    /// Hands the session's words to the socket.
-    fn flush(&mut self) -> io::Result<()> {
-        if let Some(first) = self.session.poll_output() {
-            let more = std::iter::from_fn(|| self.session.poll_output());
-            self.peer.send(std::iter::once(first).chain(more))?;
-        }
-        Ok(())
+    /// Hands the session's words to the socket; false if it had none.
+    fn flush(&mut self) -> io::Result<bool> {
+        let Some(first) = self.session.poll_output() else {
+            return Ok(false);
+        };
+        let more = std::iter::from_fn(|| self.session.poll_output());
+        self.peer.send(std::iter::once(first).chain(more))?;
+        Ok(true)
     }
 
     /// Does what others in the node ask. True when it is to close at once.
