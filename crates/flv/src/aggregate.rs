@@ -8,7 +8,8 @@ use crate::tag::{Kind, Tag};
 /// The tags of an aggregate message, in order.
 ///
 /// Their times are moved so that the first has the time of the message. What is neither audio,
-/// video nor data is left out; a cut-off tail ends the iteration.
+/// video nor data is left out; a cut-off tail ends the iteration. Each payload is a copy, so that
+/// a small tag that is kept does not keep the whole message.
 pub fn split(message_timestamp: u32, body: Bytes) -> impl Iterator<Item = Tag> {
     let mut rest = body;
     let mut first = None;
@@ -19,14 +20,15 @@ pub fn split(message_timestamp: u32, body: Bytes) -> impl Iterator<Item = Tag> {
             if rest.len() < end {
                 return None;
             }
-            let payload = rest.slice(TAG_HEADER_LEN..end);
+            let whole = rest.clone();
             // The size behind the last tag is missing from some encoders' messages.
             rest = rest.slice((end + TRAILER_LEN).min(rest.len())..);
 
             let first = *first.get_or_insert(header.timestamp);
             if let Some(kind) = Kind::from_id(header.id) {
                 let dts = message_timestamp.wrapping_add(header.timestamp.wrapping_sub(first));
-                return Some(Tag::new(kind, dts, payload));
+                let payload = whole.get(TAG_HEADER_LEN..end)?;
+                return Some(Tag::new(kind, dts, Bytes::copy_from_slice(payload)));
             }
         }
     })
@@ -86,5 +88,15 @@ mod tests {
         let cut = without_last_size.slice(..without_last_size.len() - 1);
         assert_eq!(split(0, cut).count(), 0);
         assert_eq!(split(0, Bytes::new()).count(), 0);
+    }
+    #[test]
+    fn a_small_tag_does_not_pin_the_whole_message() {
+        let [audio, _] = two_tags();
+        let ballast = Tag::new(Kind::Video, 0, Bytes::from(vec![0x27; 1 << 20]));
+        let whole = body(&[audio, ballast]).freeze();
+        let inside = whole.as_ptr_range();
+        let kept = split(0, whole.clone()).next().unwrap();
+        assert!(!inside.contains(&kept.payload.as_ptr()));
+        assert!(whole.is_unique());
     }
 }

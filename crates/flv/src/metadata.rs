@@ -47,10 +47,24 @@ pub fn canonical(tag: &Tag) -> Option<Tag> {
 impl Metadata {
     /// The values of `tag`, wrapped or bare, object or array; what can be read of them.
     pub fn from_tag(tag: &Tag) -> Option<Self> {
+        Self::read(tag, amf::Limits::default())
+    }
+
+    /// Like [`from_tag`](Self::from_tag), but nothing is read of values that would take more
+    /// than `size` bytes of memory, estimated. For metadata of strangers.
+    pub fn from_tag_within(tag: &Tag, size: usize) -> Option<Self> {
+        let limits = amf::Limits {
+            size,
+            ..amf::Limits::default()
+        };
+        Self::read(tag, limits)
+    }
+
+    fn read(tag: &Tag, limits: amf::Limits) -> Option<Self> {
         if !tag.is_metadata() {
             return None;
         }
-        let values = amf::decode_all(&tag.body())
+        let values = amf::decode_all_with(&tag.body(), limits)
             .into_iter()
             .find_map(Value::into_object);
         Some(Self {
@@ -264,6 +278,14 @@ mod tests {
         assert_eq!(Metadata::from_tag(&nothing), Some(Metadata::default()));
         assert_eq!(Metadata::from_tag(&data(b"\x02\0\x0aonTextData\x05")), None);
         assert_eq!(Metadata::from_tag(&data(b"")), None);
+    }
+
+    #[test]
+    fn values_beyond_the_limit_are_not_read() {
+        let tag = with("encoder", "x".repeat(10_000).as_str()).to_tag(0);
+        let read = |size| Metadata::from_tag_within(&tag, size).unwrap();
+        assert_eq!(read(100_000), Metadata::from_tag(&tag).unwrap());
+        assert_eq!(read(1_000), Metadata::default());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::head::{self, Input};
 use crate::info::{Info, Multitrack, Packet};
 use crate::tag::Tag;
 
+/// Their numbers are bytes, so a packet has no need for more.
+const MAX_TRACKS: u16 = 256;
+
 /// What a tag holds of one track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
@@ -53,10 +56,12 @@ struct Many {
     number: u8,
     /// The codec of all tracks, if they share it.
     codec: Option<Codec>,
+    /// How many more tracks there may be.
+    left: u16,
 }
 
 /// What `tag` holds, track by track: one for a plain tag, none for data. Ends early where a
-/// length does not fit the packet.
+/// length does not fit the packet, and after 256 tracks.
 pub fn tracks(tag: &Tag) -> Tracks {
     let (layout, packet, codec) = match *tag.info() {
         Info::Audio(audio) => (
@@ -113,10 +118,12 @@ impl Many {
             video,
             number,
             codec,
+            left: MAX_TRACKS,
         })
     }
 
     fn next(&mut self) -> Option<Track> {
+        self.left = self.left.checked_sub(1)?;
         let mut input = Input::new(&self.bytes);
         let codec = match self.codec {
             Some(codec) => codec,

@@ -424,3 +424,13 @@ fn a_cut_off_head_is_malformed_and_keeps_what_it_told() {
     assert_eq!(audio(b"\x91Opu").packet(), Some(Packet::Malformed));
     assert_eq!(audio(&[]).packet(), Some(Packet::Malformed));
 }
+
+#[test]
+fn a_packet_of_many_tracks_ends_after_as_many_as_there_are_numbers() {
+    // ManyTracks, VP9: track 1 again and again, without a body.
+    let mut payload = vec![0xa6, 0x11, b'v', b'p', b'0', b'9'];
+    payload.extend(std::iter::repeat_n([1, 0, 0, 0], 100_000).flatten());
+    let tag = Tag::new(Kind::Video, 0, payload.into());
+    assert!(tag.has_many_tracks());
+    assert_eq!(tracks(&tag).count(), 256);
+}

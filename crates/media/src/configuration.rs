@@ -16,15 +16,13 @@ pub struct Configuration {
     pub version: u32,
     /// The publish it belongs to.
     pub epoch: Epoch,
-    /// What to send to a joiner, in this order: `onMetaData`; for each video track its record,
-    /// then its HDR metadata; for each audio track its record, then its channel layout.
+    /// What to send to a joiner, in this order: `onMetaData`; the records of the video tracks,
+    /// then their HDR metadata; the records of the audio tracks, then their channel layouts.
     ///
     /// Their times are those at which they came in; a joiner sends them at [`Join::play_ms`].
     ///
     /// [`Join::play_ms`]: crate::Join::play_ms
     pub tags: Vec<Arc<MarkedTag>>,
-    /// The values of `onMetaData`, if it was sent.
-    pub metadata: Option<Arc<flv::Metadata>>,
     /// The video tracks seen so far, by number.
     pub video: Vec<VideoTrack>,
     /// The audio tracks seen so far, by number.
@@ -53,7 +51,23 @@ pub struct AudioTrack {
     pub info: Option<Arc<codec::AudioInfo>>,
 }
 
+/// What the values of metadata may take in memory, estimated. Encoders send less than a tenth.
+const MAX_METADATA_VALUES: usize = 256 << 10;
+
+/// The values of a metadata tag of a stream.
+fn metadata(tag: &flv::Tag) -> Option<flv::Metadata> {
+    flv::Metadata::from_tag_within(tag, MAX_METADATA_VALUES)
+}
+
 impl Configuration {
+    /// The values of `onMetaData`, if it was sent; empty if they are too many to read.
+    ///
+    /// Read anew with each call: values take many times the memory of the tag, and the ring keeps
+    /// every configuration as long as somebody may join there.
+    pub fn metadata(&self) -> Option<flv::Metadata> {
+        self.tags.first().and_then(|first| metadata(&first.tag))
+    }
+
     /// The video track that decides where a joiner may start: the one with the lowest number.
     pub fn main_video(&self) -> Option<&VideoTrack> {
         self.video.first()

@@ -47,7 +47,10 @@ pub struct Join {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The tag at the cursor's position was evicted. The position stays as it is:
-    /// [`seek`](Cursor::seek) to `oldest` or [`skip_to_keypoint`](Cursor::skip_to_keypoint).
+    /// [`seek`](Cursor::seek) to `oldest`, or join anew with [`Ring::cursor`], for the
+    /// configuration may have changed in what was missed.
+    ///
+    /// [`Ring::cursor`]: crate::Ring::cursor
     #[error("fell behind: the oldest tag left is number {oldest}")]
     Lagged {
         /// The number of the oldest tag still there.
@@ -73,7 +76,12 @@ pub struct Cursor {
 
 impl Cursor {
     pub(crate) fn new(ring: Arc<Inner>, position: u64) -> Self {
-        Self { ring, position, block: None, waiter: None }
+        Self {
+            ring,
+            position,
+            block: None,
+            waiter: None,
+        }
     }
 
     /// The number of the tag to be read next.
@@ -93,7 +101,9 @@ impl Cursor {
 
     /// Like [`read`](Self::read), but takes no more than `max` tags.
     pub fn read_at_most(&mut self, max: usize) -> Result<Batch<'_>, ReadError> {
-        let Some(found) = self.find()? else { return Ok(Batch::EMPTY) };
+        let Some(found) = self.find()? else {
+            return Ok(Batch::EMPTY);
+        };
         let range = found.start..found.end.min(found.start.saturating_add(max));
         self.position += range.len() as u64;
         let slots = self.block.as_ref().and_then(|block| block.slots(range));
@@ -104,14 +114,20 @@ impl Cursor {
     fn find(&mut self) -> Result<Option<Range<usize>>, ReadError> {
         let mut head = self.ring.head();
         if self.position >= head {
-            let Some(reason) = self.ring.ended() else { return Ok(None) };
+            let Some(reason) = self.ring.ended() else {
+                return Ok(None);
+            };
             // Nothing is written behind the end, so this is the last word.
             head = self.ring.head();
             if self.position >= head {
                 return Err(ReadError::Ended(reason));
             }
         }
-        if let Some(range) = self.block.as_ref().and_then(|block| block.find(self.position, head)) {
+        if let Some(range) = self
+            .block
+            .as_ref()
+            .and_then(|block| block.find(self.position, head))
+        {
             return Ok(Some(range));
         }
         let block = self.ring.block(self.position)?;
@@ -133,7 +149,11 @@ impl Cursor {
         let waiter = self.waiter.get_or_insert_with(|| self.ring.attach());
         waiter.register(cx.waker());
         // What came between the first look and the registration woke nobody.
-        if self.has_news() { Poll::Ready(()) } else { Poll::Pending }
+        if self.has_news() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     fn has_news(&self) -> bool {
@@ -143,21 +163,6 @@ impl Cursor {
     /// Goes to the tag with the number `position`, or the next to come if there is none yet.
     pub fn seek(&mut self, position: u64) {
         self.position = position.min(self.ring.head());
-    }
-
-    /// Goes to the caught-up mark if that is ahead, and else to the next tag that comes in.
-    /// Returns whether the cursor now stands on a keypoint; if not, hold frames back until one.
-    pub fn skip_to_keypoint(&mut self) -> bool {
-        match self.ring.mark() {
-            Some(mark) if mark >= self.position => {
-                self.position = mark;
-                true
-            }
-            _ => {
-                self.position = self.ring.head();
-                false
-            }
-        }
     }
 
     /// A cursor of the same ring that stands at `position`.
@@ -217,7 +222,9 @@ impl<'a> Batch<'a> {
 
     /// The tags in order.
     pub fn iter(&self) -> Tags<'a> {
-        Tags { slots: self.slots.iter() }
+        Tags {
+            slots: self.slots.iter(),
+        }
     }
 }
 

@@ -59,7 +59,10 @@ impl StreamKey {
         if !text.contains('/') {
             return Err(KeyError::Incomplete);
         }
-        if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        if text
+            .split('/')
+            .any(|segment| matches!(segment, "" | "." | ".."))
+        {
             return Err(KeyError::Segment);
         }
         Ok(Self(text.into()))
@@ -148,8 +151,17 @@ mod tests {
             assert_eq!(StreamKey::new(app, name), Err(error), "{app}/{name}");
         }
         assert_eq!(StreamKey::parse("live"), Err(KeyError::Incomplete));
-        assert_eq!(StreamKey::new("a", &"b".repeat(253)).unwrap().as_str().len(), 255);
-        assert_eq!(StreamKey::new("a", &"b".repeat(254)), Err(KeyError::TooLong(256)));
+        assert_eq!(
+            StreamKey::new("a", &"b".repeat(253))
+                .unwrap()
+                .as_str()
+                .len(),
+            255
+        );
+        assert_eq!(
+            StreamKey::new("a", &"b".repeat(254)),
+            Err(KeyError::TooLong(256))
+        );
     }
 
     #[test]
@@ -162,6 +174,9 @@ mod tests {
         let key = StreamKey::parse("live/sk-0123456789").unwrap();
         assert_eq!(key.to_string(), "live/sk-…");
         assert_eq!(format!("{key:?}"), "StreamKey(live/sk-…)");
-        assert_eq!(StreamKey::parse("live/camera-1").unwrap().to_string(), "live/camera-1");
+        assert_eq!(
+            StreamKey::parse("live/camera-1").unwrap().to_string(),
+            "live/camera-1"
+        );
     }
 }

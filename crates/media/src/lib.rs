@@ -41,4 +41,4 @@ pub use epoch::Epoch;
 pub use key::{KeyError, StreamKey};
 pub use ring::{DropReason, Dropped, EndReason, Fenced, Limits, Publisher, Pushed, Ring, Stats};
 pub use tag::{MarkedTag, Wire, WireSlot};
-pub use timeline::{Arrival, Stamp, Timeline};
+pub use timeline::{Arrival, Samples, Stamp, Timeline};

@@ -42,6 +42,8 @@ pub struct Limits {
     pub max_tracks: usize,
     /// Bytes of one metadata or configuration tag, which lives as long as the stream.
     pub max_configuration_bytes: usize,
+    /// Bytes of one metadata tag, if that is less.
+    pub max_metadata_bytes: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +55,7 @@ impl Default for Limits {
             video_silence: Duration::from_secs(10),
             max_tracks: 16,
             max_configuration_bytes: 1 << 20,
+            max_metadata_bytes: 64 << 10,
         }
     }
 }
@@ -188,8 +191,15 @@ impl Ring {
         };
         let reference = position.min(head.saturating_sub(1));
         let block = index.locate(reference);
-        let play_ms = block.and_then(|b| b.get(reference)).map_or(0, MarkedTag::play_ms);
-        let join = Join { configuration, position, play_ms, waits_for_keypoint: waits };
+        let play_ms = block
+            .and_then(|b| b.get(reference))
+            .map_or(0, MarkedTag::play_ms);
+        let join = Join {
+            configuration,
+            position,
+            play_ms,
+            waits_for_keypoint: waits,
+        };
         (Cursor::new(Arc::clone(&self.0), position), join)
     }
 
@@ -230,17 +240,14 @@ impl Inner {
         self.waiters.attach()
     }
 
-    /// The number at the caught-up mark.
-    pub(crate) fn mark(&self) -> Option<u64> {
-        read(&self.index).mark.as_ref().map(|mark| mark.seq)
-    }
-
     /// The block with the tag `position`, which is below the head.
     pub(crate) fn block(&self, position: u64) -> Result<Arc<Block>, ReadError> {
         let index = read(&self.index);
         match index.locate(position) {
             Some(block) => Ok(Arc::clone(block)),
-            None => Err(ReadError::Lagged { oldest: index.oldest().unwrap_or(position) }),
+            None => Err(ReadError::Lagged {
+                oldest: index.oldest().unwrap_or(position),
+            }),
         }
     }
 }
@@ -252,20 +259,31 @@ impl Index {
     }
 
     fn locate(&self, position: u64) -> Option<&Arc<Block>> {
-        let behind = self.blocks.partition_point(|block| block.first() <= position);
+        let behind = self
+            .blocks
+            .partition_point(|block| block.first() <= position);
         behind.checked_sub(1).and_then(|at| self.blocks.get(at))
     }
 
     /// The configuration for a joiner at `position`.
     fn configuration(&self, position: u64) -> Arc<Configuration> {
-        let behind = self.configurations.partition_point(|(from, _)| *from <= position);
+        let behind = self
+            .configurations
+            .partition_point(|(from, _)| *from <= position);
         let at = behind.saturating_sub(1);
-        self.configurations.get(at).map(|(_, found)| Arc::clone(found)).unwrap_or_default()
+        self.configurations
+            .get(at)
+            .map(|(_, found)| Arc::clone(found))
+            .unwrap_or_default()
     }
 
     /// Puts a configuration in force for joiners from `position` on.
     fn configure(&mut self, position: u64, configuration: Arc<Configuration>) {
-        if self.configurations.back().is_some_and(|(from, _)| *from == position) {
+        if self
+            .configurations
+            .back()
+            .is_some_and(|(from, _)| *from == position)
+        {
             self.configurations.pop_back();
         }
         self.configurations.push_back((position, configuration));
@@ -275,7 +293,11 @@ impl Index {
     fn evict(&mut self) {
         self.blocks.pop_front();
         if let Some(oldest) = self.oldest() {
-            while self.configurations.get(1).is_some_and(|(from, _)| *from <= oldest) {
+            while self
+                .configurations
+                .get(1)
+                .is_some_and(|(from, _)| *from <= oldest)
+            {
                 self.configurations.pop_front();
             }
         }

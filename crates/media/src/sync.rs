@@ -71,7 +71,10 @@ pub(crate) struct Once<T> {
 #[cfg(loom)]
 impl<T> Once<T> {
     pub(crate) fn new() -> Self {
-        Self { value: std::sync::OnceLock::new(), set: AtomicBool::new(false) }
+        Self {
+            value: std::sync::OnceLock::new(),
+            set: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn set(&self, value: T) {
@@ -80,6 +83,10 @@ impl<T> Once<T> {
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
-        if self.set.load(Ordering::Acquire) { self.value.get() } else { None }
+        if self.set.load(Ordering::Acquire) {
+            self.value.get()
+        } else {
+            None
+        }
     }
 }

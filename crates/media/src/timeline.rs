@@ -8,7 +8,6 @@ use flv::Kind;
 use audio::AudioGrid;
 use video::VideoGrid;
 
-pub(crate) use audio::{OPUS_RATE, opus_samples};
 pub(crate) use video::frame_rate_from_number;
 
 /// How far a track may step back and still be believed (Q09), in milliseconds.
@@ -21,6 +20,10 @@ const MAX_FORWARD_MS: i64 = 10_000;
 const MAX_TRACKS: usize = 64;
 
 const NS_PER_MS: i64 = 1_000_000;
+
+/// How far time can go, in milliseconds: a century and more, and far below what nanoseconds in
+/// 64 bits can tell.
+const MAX_MS: i64 = i64::MAX / NS_PER_MS / 2;
 
 /// Makes the timestamps of one publish monotone and fine.
 ///
@@ -60,10 +63,19 @@ pub struct Arrival {
     pub nano_offset: u32,
     /// Presentation less decoding time, in milliseconds.
     pub composition: i32,
-    /// How many samples an audio packet has, where they differ from packet to packet.
-    pub samples: Option<u32>,
+    /// How long an audio packet is, where it says so itself.
+    pub samples: Option<Samples>,
     /// When it came in, in nanoseconds.
     pub ingest: i64,
+}
+
+/// How long an audio packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Samples {
+    /// Samples per channel.
+    pub count: u32,
+    /// Samples per second.
+    pub rate: u32,
 }
 
 /// The time of a tag.
@@ -99,7 +111,7 @@ struct Track {
 enum Grid {
     None,
     Audio(AudioGrid),
-    Video(Box<VideoGrid>),
+    Video(VideoGrid),
     /// The encoder itself tells nanoseconds.
     Exact,
 }
@@ -118,26 +130,40 @@ impl Timeline {
     /// Tells the sample rate of an audio track, and how many samples a packet has if that is
     /// always the same.
     pub fn audio(&mut self, track: u8, rate: u32, samples: Option<u32>) {
-        if let Some(at) = self.track(Kind::Audio, track) {
-            if let Some(Track { grid: Grid::Audio(grid), .. }) = self.tracks.get_mut(at) {
-                grid.configure(rate, samples);
-            }
+        let track = self
+            .track(Kind::Audio, track)
+            .and_then(|at| self.tracks.get_mut(at));
+        if let Some(Track {
+            grid: Grid::Audio(grid),
+            ..
+        }) = track
+        {
+            grid.configure(rate, samples);
         }
     }
 
     /// Tells the frame rate of a video track as numerator and denominator, if it is known. It is
     /// believed until the timestamps disagree.
     pub fn video(&mut self, track: u8, frame_rate: Option<(u32, u32)>) {
-        if let Some(at) = self.track(Kind::Video, track) {
-            if let Some(Track { grid: Grid::Video(grid), .. }) = self.tracks.get_mut(at) {
-                grid.configure(frame_rate);
-            }
+        let track = self
+            .track(Kind::Video, track)
+            .and_then(|at| self.tracks.get_mut(at));
+        if let Some(Track {
+            grid: Grid::Video(grid),
+            ..
+        }) = track
+        {
+            grid.configure(frame_rate);
         }
     }
 
     /// The time of the next tag.
     pub fn stamp(&mut self, arrival: &Arrival) -> Stamp {
-        let at = if arrival.drives { self.track(arrival.kind, arrival.track) } else { None };
+        let at = if arrival.drives {
+            self.track(arrival.kind, arrival.track)
+        } else {
+            None
+        };
         match at {
             Some(at) => self.drive(at, arrival),
             None => self.follow(arrival),
@@ -146,7 +172,10 @@ impl Timeline {
 
     /// Where the state of a track is; `None` if there are too many.
     fn track(&mut self, kind: Kind, id: u8) -> Option<usize> {
-        let known = self.tracks.iter().position(|track| track.kind == kind && track.id == id);
+        let known = self
+            .tracks
+            .iter()
+            .position(|track| track.kind == kind && track.id == id);
         if known.is_some() || self.tracks.len() >= MAX_TRACKS {
             return known;
         }
@@ -156,7 +185,9 @@ impl Timeline {
 
     /// A frame: it moves the clocks.
     fn drive(&mut self, at: usize, arrival: &Arrival) -> Stamp {
-        let Some(track) = self.tracks.get_mut(at) else { return self.follow(arrival) };
+        let Some(track) = self.tracks.get_mut(at) else {
+            return self.follow(arrival);
+        };
         let raw = unwrap(track.raw.or(self.raw), arrival.dts);
         if track.raw.is_none() {
             track.offset = self.offset;
@@ -178,7 +209,11 @@ impl Timeline {
             }
         };
         if let Some(now) = self.now.filter(|_| !believable) {
-            track.floor = if track.raw.is_some() { track.highest } else { 0 };
+            track.floor = if track.raw.is_some() {
+                track.highest
+            } else {
+                0
+            };
             let same = raw.saturating_add(self.offset);
             if track.raw.is_some() && (now - MAX_BACK_MS..=now + MAX_FORWARD_MS).contains(&same) {
                 // Another track jumped before: this one follows.
@@ -192,7 +227,7 @@ impl Timeline {
             ms = raw.saturating_add(track.offset);
             track.grid.restart();
         }
-        let ms = ms.max(track.floor).max(0);
+        let ms = ms.max(track.floor).clamp(0, MAX_MS);
 
         self.raw = Some(raw);
         self.ingest = arrival.ingest;
@@ -210,10 +245,14 @@ impl Timeline {
         });
         let (ms, time) = match (own, self.now) {
             (Some(track), _) => (track.highest, track.time),
-            (None, Some(now)) => (now, now * NS_PER_MS),
+            (None, Some(now)) => (now, now.saturating_mul(NS_PER_MS)),
             (None, None) => (i64::from(arrival.dts), i64::from(arrival.dts) * NS_PER_MS),
         };
-        Stamp { ms, time, composition: i64::from(arrival.composition) * NS_PER_MS }
+        Stamp {
+            ms,
+            time,
+            composition: i64::from(arrival.composition) * NS_PER_MS,
+        }
     }
 }
 
@@ -221,10 +260,20 @@ impl Track {
     fn new(kind: Kind, id: u8) -> Self {
         let grid = match kind {
             Kind::Audio => Grid::Audio(AudioGrid::default()),
-            Kind::Video => Grid::Video(Box::default()),
+            Kind::Video => Grid::Video(VideoGrid::default()),
             Kind::Data => Grid::None,
         };
-        Self { kind, id, offset: 0, raw: None, ingest: 0, highest: 0, floor: 0, time: 0, grid }
+        Self {
+            kind,
+            id,
+            offset: 0,
+            raw: None,
+            ingest: 0,
+            highest: 0,
+            floor: 0,
+            time: 0,
+            grid,
+        }
     }
 
     fn stamp(&mut self, ms: i64, arrival: &Arrival) -> Stamp {
@@ -244,7 +293,11 @@ impl Track {
             }
         };
         self.time = self.time.max(time);
-        Stamp { ms, time: self.time, composition }
+        Stamp {
+            ms,
+            time: self.time,
+            composition,
+        }
     }
 }
 

@@ -17,8 +17,11 @@ fn ring() -> (Ring, Publisher) {
 
 fn frames(range: std::ops::Range<u32>) -> Vec<Tag> {
     let frame = |n: u32| {
-        let payload: &[u8] =
-            if n % 50 == 0 { &[0x17, 1, 0, 0, 0, 1] } else { &[0x27, 1, 0, 0, 0, 2] };
+        let payload: &[u8] = if n.is_multiple_of(50) {
+            &[0x17, 1, 0, 0, 0, 1]
+        } else {
+            &[0x27, 1, 0, 0, 0, 2]
+        };
         Tag::new(Kind::Video, n * 40, Bytes::from_static(payload))
     };
     range.map(frame).collect()

@@ -1,8 +1,9 @@
-//! All interleavings of a writer, a reader and the end.
+//! The interleavings of a writer, a reader and the end: all of them, up to a number of switches.
 //!
 //! Empty unless built for loom, which takes a target directory of its own:
-//! `RUSTFLAGS="--cfg loom" cargo test -p weir-media --test loom --release`. A block has two slots
-//! there, so that the step from one to the next comes soon.
+//! `RUSTFLAGS="--cfg loom" cargo test -p weir-media --test loom --release --target-dir target/loom`.
+//! `LOOM_MAX_PREEMPTIONS` looks further than the bound below. A block has two slots there, so that
+//! the step from one to the next comes soon.
 #![cfg(loom)]
 
 use bytes::Bytes;
@@ -21,7 +22,11 @@ fn model(body: impl Fn() + Sync + Send + 'static) {
 
 /// Small enough that the ring forgets while it is read.
 fn limits() -> Limits {
-    Limits { max_bytes: 1, max_gop_bytes: 1, ..Limits::default() }
+    Limits {
+        max_bytes: 1,
+        max_gop_bytes: 1,
+        ..Limits::default()
+    }
 }
 
 /// A keyframe of a codec that needs no configuration.
@@ -164,9 +169,20 @@ fn a_change_of_configuration_reaches_a_joiner_once() {
             })
         };
         let (cursor, join) = ring.cursor(Start::Live);
-        let known = join.configuration.tags.first().map(|tag| tag.tag.payload[9]);
+        let known = join
+            .configuration
+            .tags
+            .first()
+            .map(|tag| tag.tag.payload[9]);
         let (_, inline) = read_to_end(cursor);
-        assert_eq!((known, inline), if inline == 0 { (Some(2), 0) } else { (Some(1), 1) });
+        assert_eq!(
+            (known, inline),
+            if inline == 0 {
+                (Some(2), 0)
+            } else {
+                (Some(1), 1)
+            }
+        );
         writer.join().unwrap();
     });
 }

@@ -189,7 +189,10 @@ impl CatchUp {
         let Some(written) = written else {
             return Ok(Turn::Over(Outcome::Replaced));
         };
-        if opens && written.bytes > 0 && let Some(joining) = self.joining.take() {
+        if opens
+            && written.bytes > 0
+            && let Some(joining) = self.joining.take()
+        {
             context.metrics.joined(joining.asked.elapsed());
         }
         for judged in judged

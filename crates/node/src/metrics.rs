@@ -104,12 +104,7 @@ impl Metrics {
 
     /// A publisher's tag could not be kept.
     pub(crate) fn not_stored(&self, reason: DropReason) {
-        let reason = match reason {
-            DropReason::Unconfigured => "no_configuration",
-            DropReason::TooLarge | DropReason::TooManyTracks => "limit",
-            _ => "malformed",
-        };
-        counter!("weir_tags_dropped_total", "reason" => reason).increment(1);
+        counter!("weir_tags_dropped_total", "reason" => reason.name()).increment(1);
     }
 
     pub(crate) fn subscriber(&self) -> Held {

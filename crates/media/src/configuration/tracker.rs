@@ -1,15 +1,17 @@
 //! Follows the configuration of a stream, tag by tag.
 
+mod place;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use codec::{AudioCodec, VideoCodec};
-use flv::{Codec, Event, Info, Metadata, Packet, Tag};
+use flv::{Codec, Event, Info, Packet, Tag};
 
-use super::{AudioTrack, Configuration, VideoTrack};
+use super::{AudioTrack, Configuration, VideoTrack, metadata};
 use crate::ring::{DropReason, Limits};
-use crate::timeline::frame_rate_from_number;
 use crate::{Epoch, MarkedTag};
+use place::{Class, Place, Role, TrackSet};
 
 /// What is to become of a tag.
 #[derive(Debug)]
@@ -27,93 +29,53 @@ pub(crate) enum Verdict {
 pub(crate) struct Change {
     /// The place that the tag takes among those for joiners.
     place: Option<Place>,
-    metadata: Option<Option<Arc<Metadata>>>,
-    video: Vec<VideoTrack>,
-    audio: Vec<AudioTrack>,
-}
-
-/// Which tag among those for joiners. The order is that in which they are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    role: Role,
-    tracks: TrackSet,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Role {
-    Metadata,
-    Video(Class),
-    Audio(Class),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    /// The record.
-    Record,
-    /// HDR metadata, or the layout of channels.
-    Extra,
-}
-
-/// Some of the 256 tracks there can be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct TrackSet([u64; 4]);
-
-impl TrackSet {
-    fn insert(&mut self, track: u8) {
-        if let Some(word) = self.0.get_mut(usize::from(track / 64)) {
-            *word |= 1 << (track % 64);
-        }
-    }
-
-    fn remove_all(&mut self, other: Self) {
-        for (word, gone) in self.0.iter_mut().zip(other.0) {
-            *word &= !gone;
-        }
-    }
-
-    fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
-    /// The lowest track.
-    fn first(self) -> u32 {
-        let mut first = 0;
-        for word in self.0 {
-            first += word.trailing_zeros();
-            if word != 0 {
-                break;
-            }
-        }
-        first
-    }
+    /// The frames per second that metadata tells, if it is metadata that changes.
+    frame_rate: Option<Option<f64>>,
+    pub(crate) video: Vec<VideoTrack>,
+    pub(crate) audio: Vec<AudioTrack>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Tracker {
     current: Arc<Configuration>,
     entries: Vec<(Place, Arc<MarkedTag>)>,
+    /// What the metadata in force says.
+    frame_rate: Option<f64>,
+    /// The video tracks that had a keyframe in this epoch.
+    keyed: TrackSet,
 }
 
 impl Tracker {
     pub(crate) fn new(current: Arc<Configuration>) -> Self {
-        Self { current, entries: Vec::new() }
+        Self {
+            current,
+            entries: Vec::new(),
+            frame_rate: None,
+            keyed: TrackSet::default(),
+        }
     }
 
     pub(crate) fn current(&self) -> &Arc<Configuration> {
         &self.current
     }
 
+    /// Frames per second, by the metadata in force.
+    pub(crate) fn frame_rate(&self) -> Option<f64> {
+        self.frame_rate
+    }
+
     /// A new publish, of which nothing is known yet.
     pub(crate) fn restart(&mut self, epoch: Epoch) -> Arc<Configuration> {
         self.entries.clear();
+        self.frame_rate = None;
+        self.keyed = TrackSet::default();
         let version = self.current.version + 1;
-        self.current = Arc::new(Configuration { version, epoch, ..Configuration::default() });
+        self.current = Arc::new(Configuration {
+            version,
+            epoch,
+            ..Configuration::default()
+        });
         Arc::clone(&self.current)
-    }
-
-    /// The frame rate that the metadata tells.
-    pub(crate) fn frame_rate(&self) -> Option<(u32, u32)> {
-        self.current.metadata.as_ref()?.frame_rate().and_then(frame_rate_from_number)
     }
 
     /// Whether `tag` is of the kind that joiners get first.
@@ -130,8 +92,14 @@ impl Tracker {
             )
     }
 
-    pub(crate) fn check(&self, tag: Tag, limits: &Limits) -> Verdict {
-        if self.is_configuration(&tag) && tag.payload.len() > limits.max_configuration_bytes {
+    pub(crate) fn check(&mut self, tag: Tag, limits: &Limits) -> Verdict {
+        let longest = match tag.is_metadata() {
+            true => limits
+                .max_metadata_bytes
+                .min(limits.max_configuration_bytes),
+            false => limits.max_configuration_bytes,
+        };
+        if self.is_configuration(&tag) && tag.payload.len() > longest {
             return Verdict::Refuse(DropReason::TooLarge);
         }
         let packet = match *tag.info() {
@@ -148,7 +116,7 @@ impl Tracker {
             Packet::Command | Packet::Unknown(_) => Ok(None),
             Packet::Malformed => Err(DropReason::Malformed),
         };
-        match result {
+        match result.and_then(|change| self.check_keyframe(&tag).map(|()| change)) {
             Ok(None) => Verdict::Pass(tag),
             Ok(Some(change)) => Verdict::Change(tag, change),
             Err(reason) => Verdict::Refuse(reason),
@@ -156,20 +124,28 @@ impl Tracker {
     }
 
     fn check_data(&self, tag: Tag, event: Event) -> Verdict {
-        let place = Place { role: Role::Metadata, tracks: TrackSet::default() };
+        let place = Place::new(Role::Metadata, TrackSet::default());
         match event {
             Event::Metadata => {
                 let tag = flv::metadata::canonical(&tag).unwrap_or(tag);
                 if self.holds(place, &tag.payload) {
                     return Verdict::Pass(tag);
                 }
-                let metadata = Some(Metadata::from_tag(&tag).map(Arc::new));
-                let change = Change { place: Some(place), metadata, ..Change::default() };
+                let frame_rate = metadata(&tag).and_then(|values| values.frame_rate());
+                let change = Change {
+                    place: Some(place),
+                    frame_rate: Some(frame_rate),
+                    ..Change::default()
+                };
                 Verdict::Change(tag, change)
             }
-            Event::ClearMetadata if self.current.metadata.is_some() => {
-                Verdict::Change(tag, Change { metadata: Some(None), ..Change::default() })
-            }
+            Event::ClearMetadata if self.has_metadata() => Verdict::Change(
+                tag,
+                Change {
+                    frame_rate: Some(None),
+                    ..Change::default()
+                },
+            ),
             Event::ClearMetadata | Event::Other => Verdict::Pass(tag),
         }
     }
@@ -190,8 +166,12 @@ impl Tracker {
         if tracks.is_empty() {
             return Err(DropReason::Malformed);
         }
-        let role = if tag.is_video() { Role::Video } else { Role::Audio };
-        let place = Place { role: role(Class::Record), tracks };
+        let role = if tag.is_video() {
+            Role::Video
+        } else {
+            Role::Audio
+        };
+        let place = Place::new(role(Class::Record), tracks);
         if self.holds(place, &tag.payload) {
             return Ok(None);
         }
@@ -202,12 +182,19 @@ impl Tracker {
     fn check_extra(&self, tag: &Tag) -> Option<Change> {
         let mut tracks = TrackSet::default();
         flv::tracks(tag).for_each(|track| tracks.insert(track.id));
-        let role = if tag.is_video() { Role::Video } else { Role::Audio };
-        let place = Place { role: role(Class::Extra), tracks };
+        let role = if tag.is_video() {
+            Role::Video
+        } else {
+            Role::Audio
+        };
+        let place = Place::new(role(Class::Extra), tracks);
         // Of a track that nobody announced nothing is kept: the list is as long as that of tracks.
         if !tracks.is_empty() && self.knows_all(tracks, tag.is_video()) {
             let new = !self.holds(place, &tag.payload);
-            return new.then(|| Change { place: Some(place), ..Change::default() });
+            return new.then(|| Change {
+                place: Some(place),
+                ..Change::default()
+            });
         }
         None
     }
@@ -252,6 +239,33 @@ impl Tracker {
         result.map(|()| (!all.video.is_empty() || !all.audio.is_empty()).then_some(all))
     }
 
+    /// Pictures that begin in mid-GOP are of use to nobody, and decoders take them badly: each
+    /// video track begins with a keyframe in each epoch.
+    fn check_keyframe(&mut self, tag: &Tag) -> Result<(), DropReason> {
+        if !tag.is_video() || !tag.is_frame() {
+            return Ok(());
+        }
+        if !tag.has_many_tracks() {
+            if tag.is_keyframe() {
+                self.keyed.insert(tag.track());
+            } else if begins_with_keyframe(codec(tag)) && !self.keyed.contains(tag.track()) {
+                return Err(DropReason::NoKeyframe);
+            }
+            return Ok(());
+        }
+        // Again it passes if one of its tracks can be decoded.
+        let mut result = Err(DropReason::NoKeyframe);
+        for track in flv::tracks(tag) {
+            if tag.is_keyframe() {
+                self.keyed.insert(track.id);
+            }
+            if !begins_with_keyframe(track.codec) || self.keyed.contains(track.id) {
+                result = Ok(());
+            }
+        }
+        result
+    }
+
     /// An encoder may end its second track with a legacy tag that seems to speak of the first.
     fn check_end(&self, tag: &Tag) -> Result<Option<Change>, DropReason> {
         match self.codec(tag.track(), tag.is_video()) {
@@ -276,9 +290,15 @@ impl Tracker {
     fn knows_all(&self, mut tracks: TrackSet, video: bool) -> bool {
         let mut known = TrackSet::default();
         if video {
-            self.current.video.iter().for_each(|track| known.insert(track.track));
+            self.current
+                .video
+                .iter()
+                .for_each(|track| known.insert(track.track));
         } else {
-            self.current.audio.iter().for_each(|track| known.insert(track.track));
+            self.current
+                .audio
+                .iter()
+                .for_each(|track| known.insert(track.track));
         }
         tracks.remove_all(known);
         tracks.is_empty()
@@ -295,9 +315,25 @@ impl Tracker {
         if self.codec(id, video).is_some() {
             return Ok(());
         }
-        let known = if video { self.current.video.len() } else { self.current.audio.len() };
-        let known = known + change.video.len() + change.audio.len();
-        if known < limits.max_tracks { Ok(()) } else { Err(DropReason::TooManyTracks) }
+        let known = if video {
+            self.current.video.len()
+        } else {
+            self.current.audio.len()
+        };
+        let is_new = |track: u8| self.codec(track, video).is_none();
+        let new = change.video.iter().filter(|new| is_new(new.track)).count()
+            + change.audio.iter().filter(|new| is_new(new.track)).count();
+        if known + new < limits.max_tracks {
+            Ok(())
+        } else {
+            Err(DropReason::TooManyTracks)
+        }
+    }
+
+    fn has_metadata(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|(place, _)| place.role == Role::Metadata)
     }
 
     fn holds(&self, place: Place, payload: &Bytes) -> bool {
@@ -311,13 +347,13 @@ impl Tracker {
             version: marked.version,
             epoch: marked.epoch,
             tags: Vec::new(),
-            metadata: self.current.metadata.clone(),
             video: self.current.video.clone(),
             audio: self.current.audio.clone(),
         };
-        if let Some(metadata) = change.metadata {
-            next.metadata = metadata;
-            self.entries.retain(|(place, _)| place.role != Role::Metadata);
+        if let Some(frame_rate) = change.frame_rate {
+            self.frame_rate = frame_rate;
+            self.entries
+                .retain(|(place, _)| place.role != Role::Metadata);
         }
         for track in change.video {
             self.forget(track.track, Role::Video(Class::Record));
@@ -342,7 +378,11 @@ impl Tracker {
         if let Some(place) = change.place {
             self.replace(place, marked);
         }
-        next.tags = self.entries.iter().map(|(_, tag)| Arc::clone(tag)).collect();
+        next.tags = self
+            .entries
+            .iter()
+            .map(|(_, tag)| Arc::clone(tag))
+            .collect();
         self.current = Arc::new(next);
         Arc::clone(&self.current)
     }
@@ -351,36 +391,28 @@ impl Tracker {
     fn forget(&mut self, track: u8, role: Role) {
         let mut tracks = TrackSet::default();
         tracks.insert(track);
-        self.entries.retain_mut(|(place, _)| {
-            if place.role != role {
-                return true;
-            }
-            place.tracks.remove_all(tracks);
-            !place.tracks.is_empty()
-        });
+        let place = Place::new(role, tracks);
+        self.entries.retain_mut(|(old, _)| old.cede_to(place));
     }
 
     fn replace(&mut self, place: Place, marked: &MarkedTag) {
-        self.entries.retain_mut(|(old, _)| {
-            if old.role != place.role {
-                return true;
-            }
-            old.tracks.remove_all(place.tracks);
-            !old.tracks.is_empty()
-        });
-        // A copy: the payload lives as long as the stream and must not pin a receive buffer.
-        let payload = Bytes::copy_from_slice(&marked.tag.payload);
-        let tag = Tag::new(marked.tag.kind, marked.tag.dts, payload);
-        self.entries.push((place, Arc::new(MarkedTag { tag, ..marked.clone() })));
-        self.entries.sort_by_key(|(place, _)| match place.role {
-            Role::Metadata => (0, 0, Class::Record),
-            Role::Video(class) => (1, place.tracks.first(), class),
-            Role::Audio(class) => (2, place.tracks.first(), class),
-        });
+        self.entries.retain_mut(|(old, _)| old.cede_to(place));
+        self.entries.push((place, Arc::new(marked.clone())));
+        self.entries.sort_by_key(|(place, _)| place.order());
     }
 }
 
 impl Change {
+    /// The frames per second that metadata tells, if it is metadata that changes.
+    pub(crate) fn frame_rate(&self) -> Option<Option<f64>> {
+        self.frame_rate
+    }
+
+    /// How many tracks it is about.
+    pub(crate) fn tracks(&self) -> usize {
+        self.video.len() + self.audio.len()
+    }
+
     fn add(&mut self, track: u8, codec: Option<Codec>, video: bool, record: &[u8]) {
         if video {
             let codec = codec.and_then(|codec| match codec {
@@ -408,6 +440,15 @@ fn codec(tag: &Tag) -> Option<Codec> {
         Info::Audio(audio) => audio.codec.map(Codec::Audio),
         Info::Data(_) => None,
     }
+}
+
+/// Whether a decoder gets nowhere before the first keyframe. The older codecs may refresh the
+/// picture bit by bit, and of those we do not know we know nothing.
+fn begins_with_keyframe(codec: Option<Codec>) -> bool {
+    let Some(Codec::Video(codec)) = codec else {
+        return false;
+    };
+    codec.needs_configuration() || matches!(codec, VideoCodec::Vp8 | VideoCodec::Vp9)
 }
 
 fn needs_configuration(codec: Option<Codec>) -> bool {

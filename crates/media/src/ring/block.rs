@@ -42,7 +42,9 @@ impl Block {
 
     /// Sets the slot of the tag with its number. The writer alone, before it moves the head.
     pub(crate) fn set(&self, tag: MarkedTag) {
-        let slot = usize::try_from(tag.seq - self.first).ok().and_then(|at| self.slots.get(at));
+        let slot = usize::try_from(tag.seq - self.first)
+            .ok()
+            .and_then(|at| self.slots.get(at));
         debug_assert!(slot.is_some(), "the writer opens a new block in time");
         if let Some(slot) = slot {
             slot.set(tag);
@@ -51,7 +53,8 @@ impl Block {
 
     /// Declares that tags from the number `next` on are in the next block.
     pub(crate) fn close(&self, next: u64) {
-        self.used.store((next - self.first) as u32, Ordering::Relaxed);
+        self.used
+            .store((next - self.first) as u32, Ordering::Relaxed);
     }
 
     /// Which slots hold the tags from `position` on, as far as `head`; `None` if they lie in

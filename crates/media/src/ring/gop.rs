@@ -12,7 +12,8 @@ const AUDIO_MARK_MS: i64 = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Gop {
     mark: Option<Open>,
-    /// The time of the newest picture of the main video track, or of its announcement.
+    /// The time of the newest picture of the main video track, or of the first frame of any
+    /// kind since that track was announced.
     picture: Option<i64>,
     /// Whether a joiner who finds no mark has to wait for a keypoint.
     waits: bool,
@@ -54,7 +55,10 @@ pub(super) struct Next<'a> {
 impl Gop {
     /// A new publish: what the last one left is of no use to a joiner.
     pub(super) fn restart(&mut self) {
-        *self = Self { abandoned: self.abandoned, ..Self::default() };
+        *self = Self {
+            abandoned: self.abandoned,
+            ..Self::default()
+        };
     }
 
     pub(super) fn mark(&self) -> Option<&Open> {
@@ -79,14 +83,18 @@ impl Gop {
         let waits_for_picture = next.main_video.is_some() && !self.is_silent(next.time, limits);
         self.waits = self.mark.is_none() && waits_for_picture;
         let after = (self.mark.map(|mark| mark.seq), self.waits);
-        Outcome { keypoint, moved: before != after }
+        Outcome {
+            keypoint,
+            moved: before != after,
+        }
     }
 
     /// Moves or drops the mark; returns whether the tag is a keypoint.
     fn follow(&mut self, next: &Next<'_>, limits: &Limits) -> bool {
         if next.main_video.is_some() && self.picture.is_none() {
-            // The stream has video from here on: sound alone is no place to start any more.
-            self.picture = Some(next.time);
+            // The stream has video from here on: sound alone is no place to start any more. The
+            // record itself comes with time 0 or something made up.
+            self.picture = next.tag.is_frame().then_some(next.time);
             self.drop_audio_mark();
         }
         if is_picture(next.tag, next.main_video) {
@@ -113,7 +121,13 @@ impl Gop {
     }
 
     fn open(&mut self, next: &Next<'_>, video: bool) {
-        self.mark = Some(Open { seq: next.seq, video, since: next.time, tags: 0, bytes: 0 });
+        self.mark = Some(Open {
+            seq: next.seq,
+            video,
+            since: next.time,
+            tags: 0,
+            bytes: 0,
+        });
     }
 
     fn drop_audio_mark(&mut self) {
@@ -122,7 +136,8 @@ impl Gop {
 
     fn is_silent(&self, now: i64, limits: &Limits) -> bool {
         let silence = i64::try_from(limits.video_silence.as_millis()).unwrap_or(i64::MAX);
-        self.picture.is_some_and(|picture| now.saturating_sub(picture) > silence)
+        self.picture
+            .is_some_and(|picture| now.saturating_sub(picture) > silence)
     }
 
     /// Time from the mark to `now`, in milliseconds.

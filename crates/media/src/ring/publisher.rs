@@ -33,6 +33,8 @@ pub enum Pushed {
 pub enum DropReason {
     /// A frame whose decoder configuration has not come yet.
     Unconfigured,
+    /// A picture before the first keyframe that its track has in this publish.
+    NoKeyframe,
     /// The end of a sequence in another codec than the track's: meant for another track.
     WrongCodec,
     /// The head of the tag makes no sense.
@@ -48,6 +50,7 @@ impl DropReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Unconfigured => "unconfigured",
+            Self::NoKeyframe => "no_keyframe",
             Self::WrongCodec => "wrong_codec",
             Self::Malformed => "malformed",
             Self::TooManyTracks => "too_many_tracks",

@@ -50,6 +50,8 @@ pub struct Stats {
 pub struct Dropped {
     /// Frames whose decoder configuration had not come yet.
     pub unconfigured: u64,
+    /// Pictures before the first keyframe of their track.
+    pub no_keyframe: u64,
     /// Ends of sequences in another codec than the track's.
     pub wrong_codec: u64,
     /// Tags whose head made no sense.
@@ -64,6 +66,7 @@ impl Dropped {
     pub(super) fn count(&mut self, reason: DropReason) {
         let counter = match reason {
             DropReason::Unconfigured => &mut self.unconfigured,
+            DropReason::NoKeyframe => &mut self.no_keyframe,
             DropReason::WrongCodec => &mut self.wrong_codec,
             DropReason::Malformed => &mut self.malformed,
             DropReason::TooManyTracks => &mut self.too_many_tracks,
@@ -74,7 +77,12 @@ impl Dropped {
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.unconfigured + self.wrong_codec + self.malformed + self.too_many_tracks + self.too_large
+        self.unconfigured
+            + self.no_keyframe
+            + self.wrong_codec
+            + self.malformed
+            + self.too_many_tracks
+            + self.too_large
     }
 }
 

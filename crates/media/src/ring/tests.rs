@@ -75,7 +75,12 @@ fn drain(cursor: &mut Cursor) -> Vec<MarkedTag> {
 /// What a joiner gets: the payloads of the snapshot, then those of the tags.
 fn join(ring: &Ring, start: Start) -> (Vec<Bytes>, Vec<MarkedTag>, Join) {
     let (mut cursor, join) = ring.cursor(start);
-    let snapshot = join.configuration.tags.iter().map(|tag| tag.tag.payload.clone()).collect();
+    let snapshot = join
+        .configuration
+        .tags
+        .iter()
+        .map(|tag| tag.tag.payload.clone())
+        .collect();
     (snapshot, drain(&mut cursor), join)
 }
 

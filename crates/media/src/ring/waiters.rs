@@ -27,7 +27,10 @@ pub(crate) struct Waiter(Arc<Cell>);
 
 impl Waiters {
     pub(crate) fn new() -> Self {
-        Self { arriving: Mutex::new(Vec::new()), present: Mutex::new(Vec::new()) }
+        Self {
+            arriving: Mutex::new(Vec::new()),
+            present: Mutex::new(Vec::new()),
+        }
     }
 
     /// How many are listed, also such as left but were not struck off yet.
@@ -37,7 +40,10 @@ impl Waiters {
     }
 
     pub(crate) fn attach(&self) -> Waiter {
-        let cell = Arc::new(Cell { waker: AtomicWaker::new(), gone: AtomicBool::new(false) });
+        let cell = Arc::new(Cell {
+            waker: AtomicWaker::new(),
+            gone: AtomicBool::new(false),
+        });
         let mut arriving = lock(&self.arriving);
         // While no tag comes in, players may come and go: make room before growing.
         if arriving.len() == arriving.capacity() {

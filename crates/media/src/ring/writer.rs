@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use codec::AudioCodec;
 use flv::{Info, Kind, Tag};
 
@@ -14,7 +15,7 @@ use super::{Block, Index, Inner, Limits, Mark};
 use crate::configuration::{Change, Configuration, Tracker, Verdict};
 use crate::ring::block::SLOTS;
 use crate::sync::{Ordering, write};
-use crate::timeline::{Arrival, OPUS_RATE, Stamp, Timeline, opus_samples};
+use crate::timeline::{Arrival, Samples, Stamp, Timeline, frame_rate_from_number};
 use crate::{Epoch, MarkedTag};
 
 /// What a tag costs beside its payload.
@@ -22,6 +23,9 @@ const OVERHEAD: usize = size_of::<MarkedTag>() + 16;
 
 /// What a configuration that is kept for joiners costs, roughly: it lists the tracks.
 const CONFIGURATION_OVERHEAD: usize = 2048;
+
+/// What is kept of the record of a track.
+const TRACK_OVERHEAD: usize = 256;
 
 /// A block is closed once it holds this part of the bytes of the ring, so that few large tags
 /// are not kept because they lie beside small new ones. A block is not worth its slots, though,
@@ -153,14 +157,24 @@ impl Writer {
             }
         };
         let repeat = change.is_none() && self.tracker.is_configuration(&tag);
+        let mut tag = tag;
+        let mut cost = OVERHEAD;
+        if let Some(change) = &change {
+            self.teach(change);
+            cost += CONFIGURATION_OVERHEAD + change.tracks() * TRACK_OVERHEAD;
+            if !tag.is_frame() {
+                // A copy, shared by the ring and the configuration: it may live as long as the
+                // stream and must not pin a receive buffer.
+                tag = Tag::new(tag.kind, tag.dts, Bytes::copy_from_slice(&tag.payload));
+            }
+        }
         let drives = tag.is_frame();
         let stamp = self.timeline.stamp(&arrival(&tag, drives, ingest));
         let tag = tag.with_dts(stamp.ms as u32);
         let shift = self.play.shift(stamp.ms, drives, ingest);
         let seq = ring.head.load(Ordering::Relaxed);
 
-        let bytes = tag.payload.len().saturating_add(OVERHEAD);
-        let bytes = bytes.saturating_add(if change.is_some() { CONFIGURATION_OVERHEAD } else { 0 });
+        let bytes = tag.payload.len().saturating_add(cost);
         let marked = MarkedTag {
             seq,
             epoch: self.epoch.unwrap_or_default(),
@@ -174,27 +188,28 @@ impl Writer {
             wire: Default::default(),
             tag,
         };
-        let configuration = change.map(|change| self.configure(change, &marked));
+        let configuration = change.map(|change| self.tracker.apply(change, &marked));
         self.store(ring, marked, stamp, bytes, configuration);
         Pushed::Stored(seq)
     }
 
-    fn configure(&mut self, change: Change, marked: &MarkedTag) -> Arc<Configuration> {
-        let configuration = self.tracker.apply(change, marked);
-        for track in &configuration.audio {
-            if track.codec == Some(AudioCodec::Opus) {
-                // Whatever the record says of the source, and each packet has its own length.
-                self.timeline.audio(track.track, OPUS_RATE, None);
-            } else if let Some(info) = &track.info {
-                self.timeline.audio(track.track, info.sample_rate, info.samples_per_frame);
+    /// Tells the timeline what a change says about the tracks.
+    fn teach(&mut self, change: &Change) {
+        for track in &change.audio {
+            if let Some(info) = &track.info {
+                self.timeline
+                    .audio(track.track, info.sample_rate, info.samples_per_frame);
             }
         }
-        let said = self.tracker.frame_rate();
-        for track in &configuration.video {
+        let current = self.tracker.current();
+        let said = change.frame_rate().unwrap_or(self.tracker.frame_rate());
+        let said = said.and_then(frame_rate_from_number);
+        let told = change.frame_rate().is_some();
+        let known = current.video.iter().filter(|_| told);
+        for track in known.chain(&change.video) {
             let own = track.info.as_ref().and_then(|info| info.frame_rate);
             self.timeline.video(track.track, own.or(said));
         }
-        configuration
     }
 
     fn store(
@@ -208,7 +223,13 @@ impl Writer {
         let time = stamp.ms + marked.shift;
         let main_video = self.tracker.current().main_video().map(|track| track.track);
         let seq = marked.seq;
-        let next = Next { tag: &marked.tag, seq, time, bytes, main_video };
+        let next = Next {
+            tag: &marked.tag,
+            seq,
+            time,
+            bytes,
+            main_video,
+        };
         let outcome = self.gop.next(&next, &self.limits);
         marked.keypoint = outcome.keypoint;
         self.count(&marked, time, bytes, main_video);
@@ -222,7 +243,12 @@ impl Writer {
                 }
                 let block = Arc::new(Block::new(seq));
                 self.block = Some(Arc::clone(&block));
-                self.held.push_back(Held { first: seq, tags: 0, bytes: 0, newest: time });
+                self.held.push_back(Held {
+                    first: seq,
+                    tags: 0,
+                    bytes: 0,
+                    newest: time,
+                });
                 block
             }
         };
@@ -246,7 +272,10 @@ impl Writer {
             let current = self.tracker.current();
             index.mark = self.gop.mark().map(|mark| match &index.mark {
                 Some(old) if old.seq == mark.seq => old.clone(),
-                _ => Mark { seq: mark.seq, configuration: Arc::clone(current) },
+                _ => Mark {
+                    seq: mark.seq,
+                    configuration: Arc::clone(current),
+                },
             });
             index.waits_for_keypoint = self.gop.waits();
         }
@@ -259,7 +288,9 @@ impl Writer {
 
     fn needs_block(&self) -> bool {
         let share = (self.limits.max_bytes / BLOCK_SHARE).max(2 * SLOTS * OVERHEAD);
-        self.held.back().is_none_or(|held| held.tags >= SLOTS as u64 || held.bytes > share)
+        self.held
+            .back()
+            .is_none_or(|held| held.tags >= SLOTS as u64 || held.bytes > share)
     }
 
     fn count(&mut self, marked: &MarkedTag, time: i64, bytes: usize, main_video: Option<u8>) {
@@ -281,8 +312,8 @@ impl Writer {
         let max_age = i64::try_from(self.limits.max_duration.as_millis()).unwrap_or(i64::MAX);
         let mark = self.gop.mark().map(|mark| mark.seq);
         while let (Some(front), Some(second)) = (self.held.front(), self.held.get(1)) {
-            let over = self.bytes > self.limits.max_bytes
-                || newest.saturating_sub(front.newest) > max_age;
+            let over =
+                self.bytes > self.limits.max_bytes || newest.saturating_sub(front.newest) > max_age;
             if !over || mark.is_some_and(|mark| mark < second.first) {
                 break;
             }
@@ -322,9 +353,7 @@ impl Writer {
 /// What the timeline needs to know of a tag.
 fn arrival(tag: &Tag, drives: bool, ingest: i64) -> Arrival {
     let samples = match *tag.info() {
-        Info::Audio(audio) if drives && audio.codec == Some(AudioCodec::Opus) => {
-            opus_samples(&tag.body())
-        }
+        Info::Audio(audio) if drives => audio.codec.and_then(|codec| samples(codec, tag)),
         _ => None,
     };
     Arrival {
@@ -336,5 +365,20 @@ fn arrival(tag: &Tag, drives: bool, ingest: i64) -> Arrival {
         composition: tag.composition(),
         samples,
         ingest,
+    }
+}
+
+/// The length of an audio packet in a codec whose packets tell it.
+fn samples(codec: AudioCodec, tag: &Tag) -> Option<Samples> {
+    match codec {
+        AudioCodec::Opus => codec::opus::packet_samples(&tag.body()).map(|count| Samples {
+            count,
+            rate: codec::opus::SAMPLE_RATE,
+        }),
+        AudioCodec::Mp3 => codec::mp3::header(&tag.body()).map(|header| Samples {
+            count: header.samples,
+            rate: header.sample_rate,
+        }),
+        _ => None,
     }
 }

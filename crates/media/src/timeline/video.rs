@@ -61,7 +61,7 @@ pub(super) struct VideoGrid {
 enum State {
     #[default]
     Start,
-    Search(Search),
+    Search(Box<Search>),
     Locked(Lock),
 }
 
@@ -73,14 +73,20 @@ impl VideoGrid {
         };
         let told = frame_rate.filter(sane);
         if self.told != told {
-            *self = Self { told, state: State::Start };
+            *self = Self {
+                told,
+                state: State::Start,
+            };
         }
     }
 
     /// Time does not go on as before.
     pub(super) fn restart(&mut self) {
         self.state = match &self.state {
-            State::Locked(lock) => State::Locked(Lock { anchor: None, ..*lock }),
+            State::Locked(lock) => State::Locked(Lock {
+                anchor: None,
+                ..*lock
+            }),
             State::Start | State::Search(_) => State::Start,
         };
     }
@@ -90,14 +96,14 @@ impl VideoGrid {
         if let State::Start = self.state {
             self.state = match self.told {
                 Some(rate) => State::Locked(Lock::new(rate)),
-                None => State::Search(Search::new(ms)),
+                None => State::Search(Box::new(Search::new(ms))),
             };
         }
         match &mut self.state {
             State::Locked(lock) => {
                 let time = lock.snap(ms);
                 if lock.misses > MAX_MISSES {
-                    self.state = State::Search(Search::new(ms));
+                    self.state = State::Search(Box::new(Search::new(ms)));
                 }
                 time
             }
@@ -113,9 +119,13 @@ impl VideoGrid {
 
     /// A composition offset as a whole number of frames, if it is about one.
     pub(super) fn snap_composition(&self, ns: i64) -> i64 {
-        let State::Locked(lock) = &self.state else { return ns };
+        let State::Locked(lock) = &self.state else {
+            return ns;
+        };
         // Both ends of the difference were rounded.
-        lock.nearest(ns).filter(|(_, at)| at.abs_diff(ns) <= TOLERANCE as u64).map_or(ns, |n| n.1)
+        lock.nearest(ns)
+            .filter(|(_, at)| at.abs_diff(ns) <= TOLERANCE as u64)
+            .map_or(ns, |n| n.1)
     }
 }
 
@@ -133,7 +143,13 @@ struct Lock {
 
 impl Lock {
     fn new(rate: (u32, u32)) -> Self {
-        Self { rate, anchor: None, newest: 0, frames: 0, misses: 0 }
+        Self {
+            rate,
+            anchor: None,
+            newest: 0,
+            frames: 0,
+            misses: 0,
+        }
     }
 
     fn snap(&mut self, ms: i64) -> i64 {
@@ -192,8 +208,17 @@ struct Candidate {
 
 impl Search {
     fn new(ms: i64) -> Self {
-        let candidate = Candidate { fits: true, lowest: 0, highest: 0 };
-        Self { first: ms, last: ms, frames: 0, candidates: [candidate; RATES.len()] }
+        let candidate = Candidate {
+            fits: true,
+            lowest: 0,
+            highest: 0,
+        };
+        Self {
+            first: ms,
+            last: ms,
+            frames: 0,
+            candidates: [candidate; RATES.len()],
+        }
     }
 
     /// Tries one more frame; a rate that is proven comes back locked.
@@ -225,11 +250,17 @@ impl Search {
         if ms - self.first < PROOF_MS || self.frames < PROOF_FRAMES {
             return None;
         }
-        let (candidate, &rate) =
-            self.candidates.iter().zip(&RATES).find(|(candidate, _)| candidate.fits)?;
+        let (candidate, &rate) = self
+            .candidates
+            .iter()
+            .zip(&RATES)
+            .find(|(candidate, _)| candidate.fits)?;
         // In the middle of all that was seen, so that rounding leads nowhere else.
         let anchor = self.first * NS_PER_MS + (candidate.lowest + candidate.highest) / 2;
-        let mut lock = Lock { anchor: Some(anchor), ..Lock::new(rate) };
+        let mut lock = Lock {
+            anchor: Some(anchor),
+            ..Lock::new(rate)
+        };
         (lock.newest, _) = lock.nearest(ms * NS_PER_MS - anchor)?;
         Some(lock)
     }
@@ -249,7 +280,8 @@ pub(crate) fn frame_rate_from_number(number: f64) -> Option<(u32, u32)> {
     if !(f64::from(MIN_RATE)..=f64::from(MAX_RATE)).contains(&number) {
         return None;
     }
-    let near = |&&(num, den): &&(u32, u32)| (f64::from(num) / f64::from(den) - number).abs() < 0.006;
+    let near =
+        |&&(num, den): &&(u32, u32)| (f64::from(num) / f64::from(den) - number).abs() < 0.006;
     if let Some(&rate) = RATES.iter().find(near) {
         return Some(rate);
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Limits;
+use crate::{DropReason, Limits};
 
 fn large(tag: Tag, bytes: usize) -> Tag {
     let mut payload = tag.payload.to_vec();
@@ -11,7 +11,10 @@ fn large(tag: Tag, bytes: usize) -> Tag {
 
 #[test]
 fn old_tags_go_by_bytes_but_the_gop_stays_whole() {
-    let limits = Limits { max_bytes: 100_000, ..Limits::default() };
+    let limits = Limits {
+        max_bytes: 100_000,
+        ..Limits::default()
+    };
     let ring = Ring::new(limits);
     let mut publisher = ring.begin(epoch(1), 0);
     push_all(&mut publisher, [avc_header(0, 1)]);
@@ -19,7 +22,10 @@ fn old_tags_go_by_bytes_but_the_gop_stays_whole() {
         let start = gop * 100_000 / 25;
         push_all(&mut publisher, [large(keyframe(start), 10_000)]);
         // Each GOP is larger than the bound.
-        push_all(&mut publisher, (1..100).map(|n| large(inter(start + n * 40), 2_000)));
+        push_all(
+            &mut publisher,
+            (1..100).map(|n| large(inter(start + n * 40), 2_000)),
+        );
         let (_, tags, join) = join(&ring, Start::CaughtUp);
         assert!(!join.waits_for_keypoint);
         assert_eq!(tags.len(), 100);
@@ -32,7 +38,10 @@ fn old_tags_go_by_bytes_but_the_gop_stays_whole() {
 
 #[test]
 fn old_tags_go_by_time_but_the_gop_stays_whole() {
-    let limits = Limits { max_duration: Duration::from_secs(2), ..Limits::default() };
+    let limits = Limits {
+        max_duration: Duration::from_secs(2),
+        ..Limits::default()
+    };
     let ring = Ring::new(limits);
     let mut publisher = ring.begin(epoch(1), 0);
     push_all(&mut publisher, [avc_header(0, 1), keyframe(0)]);
@@ -50,7 +59,11 @@ fn old_tags_go_by_time_but_the_gop_stays_whole() {
 
 #[test]
 fn a_gop_without_end_is_given_up_and_joiners_wait_for_the_next() {
-    let limits = Limits { max_bytes: 50_000, max_gop_bytes: 200_000, ..Limits::default() };
+    let limits = Limits {
+        max_bytes: 50_000,
+        max_gop_bytes: 200_000,
+        ..Limits::default()
+    };
     let ring = Ring::new(limits);
     let mut publisher = ring.begin(epoch(1), 0);
     push_all(&mut publisher, [avc_header(0, 1), keyframe(0)]);
@@ -70,7 +83,11 @@ fn a_gop_without_end_is_given_up_and_joiners_wait_for_the_next() {
 
 #[test]
 fn few_huge_tags_are_bounded_like_many_small_ones() {
-    let limits = Limits { max_bytes: 1 << 20, max_gop_bytes: 1 << 20, ..Limits::default() };
+    let limits = Limits {
+        max_bytes: 1 << 20,
+        max_gop_bytes: 1 << 20,
+        ..Limits::default()
+    };
     let ring = Ring::new(limits);
     let mut publisher = ring.begin(epoch(1), 0);
     push_all(&mut publisher, [avc_header(0, 1)]);
@@ -85,7 +102,11 @@ fn few_huge_tags_are_bounded_like_many_small_ones() {
 
 #[test]
 fn empty_tags_are_bounded_by_what_they_cost_us() {
-    let limits = Limits { max_bytes: 1 << 20, max_gop_bytes: 1 << 20, ..Limits::default() };
+    let limits = Limits {
+        max_bytes: 1 << 20,
+        max_gop_bytes: 1 << 20,
+        ..Limits::default()
+    };
     let ring = Ring::new(limits);
     let mut publisher = ring.begin(epoch(1), 0);
     push_all(&mut publisher, [aac_header(0)]);
@@ -99,4 +120,51 @@ fn empty_tags_are_bounded_by_what_they_cost_us() {
         publisher.push(header, 0).unwrap();
     }
     assert!(ring.stats().tags * 2048 < 2 << 20, "{}", ring.stats().tags);
+}
+
+#[test]
+fn metadata_costs_no_more_than_is_counted() {
+    let limits = Limits {
+        max_bytes: 1 << 20,
+        max_gop_bytes: 1 << 20,
+        ..Limits::default()
+    };
+    let ring = Ring::new(limits);
+    let mut publisher = ring.begin(epoch(1), 0);
+    // An object of five members, then references to it: 128 times as large once decoded.
+    let mut payload = b"\x02\0\x0aonMetaData\x03\0\x01a\x03".to_vec();
+    (0..5).for_each(|_| payload.extend_from_slice(b"\0\x01b\x05"));
+    payload.extend_from_slice(b"\0\0\x09");
+    while payload.len() < 60_000 {
+        payload.extend_from_slice(b"\0\0\x07\0\x01");
+    }
+    for n in 0..200_u32 {
+        let payload = [&payload[..], &n.to_be_bytes()[..]].concat();
+        let pushed = publisher.push(Tag::new(Kind::Data, 0, payload.into()), 0);
+        assert!(matches!(pushed, Ok(Pushed::Stored(_))));
+        assert!(ring.stats().bytes < 2 << 20);
+    }
+    // Of what is too much to read nothing is known, and the values are nowhere kept.
+    let configuration = ring.configuration();
+    assert_eq!(configuration.tags.len(), 1);
+    assert_eq!(configuration.metadata(), Some(flv::Metadata::default()));
+
+    let long = large(metadata(0, 25.0), (64 << 10) + 1);
+    let pushed = publisher.push(long, 0);
+    assert_eq!(pushed, Ok(Pushed::Dropped(DropReason::TooLarge)));
+}
+
+#[test]
+fn a_record_does_not_pin_the_buffer_it_came_in() {
+    let ring = Ring::new(Limits::default());
+    let mut publisher = ring.begin(epoch(1), 0);
+    let header = avc_header(0, 1);
+    let mut whole = header.payload.to_vec();
+    let len = whole.len();
+    whole.resize(1 << 20, 0);
+    let whole = Bytes::from(whole);
+    let tag = Tag::new(Kind::Video, 0, whole.slice(..len));
+    push_all(&mut publisher, [tag]);
+    assert!(whole.is_unique());
+    assert_eq!(ring.configuration().tags.len(), 1);
 }

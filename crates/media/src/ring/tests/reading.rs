@@ -25,7 +25,10 @@ impl Counter {
 
 /// A small ring that has lost its oldest tags.
 fn overrun() -> (Ring, Publisher, Cursor) {
-    let ring = Ring::new(Limits { max_bytes: 20_000, ..Limits::default() });
+    let ring = Ring::new(Limits {
+        max_bytes: 20_000,
+        ..Limits::default()
+    });
     let mut publisher = ring.begin(epoch(1), 0);
     let (cursor, _) = ring.cursor(Start::Oldest);
     push_all(&mut publisher, [avc_header(0, 1)]);
@@ -75,7 +78,7 @@ fn a_reader_takes_as_many_as_it_wants() {
 
 #[test]
 fn a_reader_that_falls_behind_is_told_and_decides() {
-    let (ring, mut publisher, mut cursor) = overrun();
+    let (ring, _publisher, mut cursor) = overrun();
     let oldest = ring.stats().oldest;
     assert!(oldest > 0);
     assert_eq!(cursor.read().unwrap_err(), ReadError::Lagged { oldest });
@@ -85,20 +88,32 @@ fn a_reader_that_falls_behind_is_told_and_decides() {
     let mut other = cursor.clone();
     other.seek(oldest);
     assert_eq!(drain(&mut other).len() as u64, ring.head() - oldest);
+}
 
-    assert!(cursor.skip_to_keypoint());
-    assert_eq!(cursor.position(), ring.head() - 1);
-    assert_eq!(drain(&mut cursor).len(), 1);
-    // Nothing ahead: the next one that comes in.
-    assert!(!cursor.skip_to_keypoint());
-    push_all(&mut publisher, [inter(40_000), keyframe(40_040)]);
-    assert!(cursor.skip_to_keypoint());
-    assert_eq!(times(&drain(&mut cursor)), [40_040]);
+#[test]
+fn a_reader_that_missed_a_change_of_configuration_gets_it_when_it_joins_anew() {
+    let ring = Ring::new(Limits {
+        max_bytes: 20_000,
+        ..Limits::default()
+    });
+    let mut publisher = ring.begin(epoch(1), 0);
+    push_all(&mut publisher, [avc_header(0, 1), keyframe(0)]);
+    let (mut cursor, old) = ring.cursor(Start::CaughtUp);
+    push_all(&mut publisher, [avc_header(40, 2)]);
+    push_all(&mut publisher, (1..1000).map(|n| keyframe(n * 40)));
+    assert!(matches!(cursor.read(), Err(ReadError::Lagged { .. })));
+    let (snapshot, tags, new) = join(&ring, Start::CaughtUp);
+    assert_eq!(snapshot, payloads([avc_header(0, 2)]));
+    assert!(new.configuration.version > old.configuration.version);
+    assert_eq!(tags.len(), 1);
 }
 
 #[test]
 fn a_block_that_is_being_read_stays_until_its_reader_leaves_it() {
-    let ring = Ring::new(Limits { max_bytes: 20_000, ..Limits::default() });
+    let ring = Ring::new(Limits {
+        max_bytes: 20_000,
+        ..Limits::default()
+    });
     let mut publisher = ring.begin(epoch(1), 0);
     let (mut cursor, _) = ring.cursor(Start::Oldest);
     push_all(&mut publisher, [avc_header(0, 1)]);
@@ -118,7 +133,10 @@ fn the_end_comes_behind_the_last_tag() {
     ring.end(EndReason::Shutdown);
     assert_eq!(ring.ended(), Some(EndReason::Removed));
     assert_eq!(cursor.read().unwrap().len(), 2);
-    assert_eq!(cursor.read().unwrap_err(), ReadError::Ended(EndReason::Removed));
+    assert_eq!(
+        cursor.read().unwrap_err(),
+        ReadError::Ended(EndReason::Removed)
+    );
     assert_eq!(publisher.push(aac(20), 0), Err(Fenced));
     assert_eq!(ring.begin(epoch(2), 0).push(aac_header(20), 0), Err(Fenced));
 }
@@ -165,7 +183,10 @@ fn a_waiting_reader_is_woken_by_a_tag_and_by_the_end() {
         assert_eq!(counter.count(), 2);
         assert!(ready.as_mut().poll(&mut cx).is_ready());
     }
-    assert_eq!(cursor.read().unwrap_err(), ReadError::Ended(EndReason::Ended));
+    assert_eq!(
+        cursor.read().unwrap_err(),
+        ReadError::Ended(EndReason::Ended)
+    );
     // One that never waited costs nobody a wake.
     assert_eq!(drain(&mut idle).len(), 1);
 }
@@ -205,7 +226,10 @@ fn a_waker_may_drop_its_own_reader() {
     let dropper = Arc::new(Dropper::default());
     let waker = Waker::from(Arc::clone(&dropper));
     let (mut cursor, _) = ring.cursor(Start::Live);
-    assert_eq!(cursor.poll_ready(&mut Context::from_waker(&waker)), Poll::Pending);
+    assert_eq!(
+        cursor.poll_ready(&mut Context::from_waker(&waker)),
+        Poll::Pending
+    );
     *dropper.0.lock().unwrap() = Some(cursor);
     push_all(&mut publisher, [aac_header(0)]);
     assert!(dropper.0.lock().unwrap().is_none());
@@ -234,7 +258,10 @@ fn a_wire_form_is_made_once_for_all_readers() {
 #[test]
 fn threads_read_while_one_writes() {
     const TAGS: u64 = 20_000;
-    let ring = Ring::new(Limits { max_bytes: 1 << 20, ..Limits::default() });
+    let ring = Ring::new(Limits {
+        max_bytes: 1 << 20,
+        ..Limits::default()
+    });
     let mut publisher = ring.begin(epoch(1), 0);
     push_all(&mut publisher, [aac_header(0)]);
     std::thread::scope(|scope| {
@@ -265,7 +292,9 @@ fn threads_read_while_one_writes() {
             });
         }
         for n in 0..TAGS {
-            publisher.push(aac((n * 20) as u32), n as i64 * 20 * MS).unwrap();
+            publisher
+                .push(aac((n * 20) as u32), n as i64 * 20 * MS)
+                .unwrap();
         }
         ring.end(EndReason::Ended);
     });
@@ -278,15 +307,60 @@ fn figures_tell_how_the_stream_flows() {
     push_all(&mut publisher, [avc_header(0, 1)]);
     for n in 0..100_u32 {
         let dts = n * 40;
-        push_all(&mut publisher, [if n % 50 == 0 { keyframe(dts) } else { inter(dts) }]);
+        push_all(
+            &mut publisher,
+            [if n % 50 == 0 {
+                keyframe(dts)
+            } else {
+                inter(dts)
+            }],
+        );
     }
     let stats = ring.stats();
-    assert!((stats.frame_rate - 25.0).abs() < 1.0, "{}", stats.frame_rate);
-    assert!((stats.bit_rate - 25.0 * 6.0 * 8.0).abs() < 100.0, "{}", stats.bit_rate);
-    assert_eq!(stats.keyframe_interval, Some(std::time::Duration::from_secs(2)));
+    assert!(
+        (stats.frame_rate - 25.0).abs() < 1.0,
+        "{}",
+        stats.frame_rate
+    );
+    assert!(
+        (stats.bit_rate - 25.0 * 6.0 * 8.0).abs() < 100.0,
+        "{}",
+        stats.bit_rate
+    );
+    assert_eq!(
+        stats.keyframe_interval,
+        Some(std::time::Duration::from_secs(2))
+    );
     assert_eq!(stats.last_ingest, Some(99 * 40 * MS));
     assert_eq!(stats.play_ms, 99 * 40);
     assert_eq!((stats.tags, stats.head, stats.oldest), (101, 101, 0));
     assert_eq!(stats.gop_tags, 50);
     assert_eq!(stats.epoch, Some(epoch(1)));
+}
+
+#[test]
+fn what_records_and_metadata_tell_makes_time_fine() {
+    let ring = Ring::new(Limits::default());
+    let mut publisher = ring.begin(epoch(1), 0);
+    let (mut cursor, _) = ring.cursor(Start::Live);
+    push_all(
+        &mut publisher,
+        [metadata(0, 29.97), video(0, &[0x12, 0, 0, 0x84])],
+    );
+    push_all(
+        &mut publisher,
+        [33, 67].map(|dts| video(dts, &[0x22, 0, 0, 0x84])),
+    );
+    // AAC at 48 kHz, by its record.
+    push_all(&mut publisher, [aac_header(0), aac(0), aac(21), aac(43)]);
+    let all = drain(&mut cursor);
+    let fine = |video: bool| -> Vec<i64> {
+        let frames = all.iter().filter(|marked| marked.tag.is_frame());
+        frames
+            .filter(|marked| marked.tag.is_video() == video)
+            .map(|marked| marked.time)
+            .collect()
+    };
+    assert_eq!(fine(true), [0, 33_366_666, 66_733_333]);
+    assert_eq!(fine(false), [0, 21_333_333, 42_666_666]);
 }
