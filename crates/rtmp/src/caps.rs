@@ -51,7 +51,8 @@ impl Caps {
     /// Reads what a `connect` object, or the properties or information of its result, says.
     #[must_use]
     pub fn from_object(object: &Object) -> Self {
-        let number = |value: &Value| value.as_number().map_or(0, |number| number as u8);
+        // Bits we do not know are left out, of any number of them.
+        let number = |value: &Value| value.as_number().map_or(0, |number| number as u64 as u8);
         let map = |name| match object.get_ignore_case(name).and_then(Value::as_object) {
             Some(map) => map
                 .iter()
@@ -195,6 +196,15 @@ mod tests {
         let mut object = Object::new();
         Caps::announcement().write(&mut object);
         assert_eq!(Caps::from_object(&object), Caps::announcement());
+    }
+
+    #[test]
+    fn bits_of_the_future_are_not_taken_for_those_of_today() {
+        for (number, extras) in [(256.0, 0), (259.0, 3), (f64::NAN, 0), (-1.0, 0)] {
+            let mut object = Object::new();
+            object.insert("capsEx", number);
+            assert_eq!(Caps::from_object(&object).extras, extras, "{number}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@
 mod commands;
 mod session;
 
+use std::fmt;
 use std::time::Duration;
 
 use amf::Object;
@@ -30,7 +31,7 @@ use crate::{chunk, handshake};
 pub use session::Session;
 
 /// How a client introduces itself, and what it puts up with.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Config {
     /// `flashVer` of `connect`. Some servers want to read "FMLE" in a publisher's.
     pub flash_ver: String,
@@ -86,6 +87,21 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is added to `connect` may be a token, and URLs may hold one.
+        let keys: Vec<_> = self.extra.iter().map(|(key, _)| key).collect();
+        f.debug_struct("Config")
+            .field("flash_ver", &self.flash_ver)
+            .field("extra", &keys)
+            .field("caps", &self.caps)
+            .field("chunk_size", &self.chunk_size)
+            .field("limits", &self.limits)
+            .field("read_timeout", &self.read_timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -222,8 +238,8 @@ pub enum Phase {
     Media,
 }
 
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Handshake => "shaking hands",
             Self::Connect => "connecting",

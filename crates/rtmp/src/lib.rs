@@ -58,7 +58,7 @@ pub mod wire;
 
 pub use config::{Config, Enhanced};
 pub use session::{
-    Connect, Error, Event, FcPublish, Params, Play, PlayRefusal, Publish, PublishKind, PublishRefusal, Session,
-    Timeout, stream_path,
+    Connect, Error, Event, FcPublish, Params, Play, PlayRefusal, Publish, PublishKind,
+    PublishRefusal, Session, Timeout, stream_path,
 };
 pub use url::{RTMP_PORT, RTMPS_PORT, Url, UrlError};

@@ -23,7 +23,7 @@ pub(crate) use names::Short;
 pub use names::{DEFAULT_APP, DEFAULT_NAME, Params, stream_path};
 
 use self::clock::{Clock, Due, Stage};
-use self::streams::Streams;
+use self::streams::{Streams, Use};
 use crate::caps::Caps;
 use crate::chunk::{self, ChunkReader, ChunkWriter};
 use crate::command;
@@ -47,6 +47,9 @@ pub enum Error {
     /// Too much came before an answer.
     #[error("more than {0} bytes of commands wait for an answer")]
     TooMuchHeld(usize),
+    /// Too many commands came before an answer.
+    #[error("more than {0} commands wait for an answer")]
+    TooManyHeld(usize),
     /// The peer asks faster than it takes answers.
     #[error("more than {0} bytes of answers wait to be sent")]
     TooMuchOutput(usize),
@@ -114,6 +117,7 @@ struct Peer {
 struct Held {
     messages: VecDeque<Message>,
     bytes: usize,
+    commands: usize,
 }
 
 impl Session {
@@ -247,9 +251,31 @@ impl Session {
         self.closing && self.output.is_empty()
     }
 
-    /// Closes after what has been said.
+    /// Closes after what has been said. What the peer asked for and nobody has heard of yet is
+    /// not told any more: to grant it would be for nothing.
     pub fn close(&mut self) {
         self.closing = true;
+        let mut unheard = Vec::new();
+        self.events.retain(|event| match event {
+            Event::Publish(publish) => {
+                unheard.push(publish.stream_id);
+                false
+            }
+            Event::Play(play) => {
+                unheard.push(play.stream_id);
+                false
+            }
+            Event::PublishEnded { stream_id } | Event::PlayEnded { stream_id } => {
+                let at = unheard.iter().position(|id| id == stream_id);
+                at.map(|at| unheard.swap_remove(at)).is_none()
+            }
+            other => !other.is_request(),
+        });
+        for stream_id in unheard {
+            if let Some(stream) = self.streams.with_id(stream_id) {
+                stream.usage = Use::Idle;
+            }
+        }
     }
 
     /// What the client announced of Enhanced RTMP; nothing before `connect`.
@@ -337,8 +363,9 @@ impl Session {
                 self.send(&Message::user_control(UserControl::PingResponse(time)));
             }
             Some(UserControl::PingResponse(time)) => {
-                let round_trip = self.clock.round_trip(now, time);
-                self.event(Event::Pong { round_trip });
+                if let Some(round_trip) = self.clock.pong(now, time) {
+                    self.event(Event::Pong { round_trip });
+                }
             }
             Some(UserControl::SetBufferLength { stream_id, millis }) => {
                 self.event(Event::BufferLength { stream_id, millis });
@@ -353,6 +380,14 @@ impl Session {
     fn hold(&mut self, message: Message) -> Result<(), Error> {
         let limit = self.config.max_held;
         let held = self.held.get_or_insert_default();
+        if message.kind.is_command() {
+            // Each may be a publish that all behind it waits for once more.
+            let most = self.config.max_held_commands;
+            if held.commands >= most {
+                return Err(Error::TooManyHeld(most));
+            }
+            held.commands += 1;
+        }
         let cost = message.payload.len() + size_of::<Message>();
         if held.bytes + cost <= limit {
             held.bytes += cost;
@@ -378,12 +413,14 @@ impl Session {
         }
     }
 
-    fn media(&mut self, now: Instant, message: Message) -> Result<(), Error> {
+    fn media(&mut self, now: Instant, mut message: Message) -> Result<(), Error> {
         let Some((stream_id, decided)) = self.streams.publisher_of(message.stream_id) else {
             trace!("media without a publish is ignored");
             return Ok(());
         };
         if !decided {
+            // Its own, should it have come by way of stream 0.
+            message.stream_id = stream_id;
             return self.hold(message);
         }
         self.clock.media(now);

@@ -67,7 +67,8 @@ impl Url {
     /// See [`UrlError`].
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let text = text.trim();
-        if text.len() > MAX_LEN || text.chars().any(|c| c.is_control() || c == ' ') {
+        let is_blank = |c: char| c.is_control() || c.is_whitespace();
+        if text.len() > MAX_LEN || text.chars().any(is_blank) {
             return Err(UrlError::Text);
         }
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
@@ -295,6 +296,7 @@ mod tests {
             ("rtmp://[::1]x/a", UrlError::Port),
             ("rtmp://u:p@h/a", UrlError::UserInfo),
             ("rtmp://h/a b/c", UrlError::Text),
+            ("rtmp://h/a/b\u{3000}?", UrlError::Text),
         ] {
             assert_eq!(Url::parse(text), Err(error), "{text}");
         }

@@ -3,7 +3,10 @@
 
 mod support;
 
+use bytes::BytesMut;
 use flv::Kind;
+use rtmp::chunk::{ChunkReader, Limits};
+use rtmp::message::{self, UserControl};
 use rtmp::{Config, Event};
 use support::{Asked, Capture, Server, asked, capture, expected_frames, folder, frames, tag_line};
 use weir_rtmp as rtmp;
@@ -147,6 +150,21 @@ fn pieces_of_any_size_make_no_difference() {
     }
 }
 
+/// Whether the client answers pings. Those of a replay never went out, so no event tells.
+fn answers_pings(name: &str) -> bool {
+    let capture = capture(name);
+    let mut input = BytesMut::from(&capture.c2s[1 + 2 * 1536..]);
+    let mut reader = ChunkReader::new(Limits::default());
+    while let Some(message) = reader.read(&mut input).unwrap() {
+        let is_control = message.kind == message::Kind::UserControl;
+        let said = UserControl::decode(&message.payload).filter(|_| is_control);
+        if matches!(said, Some(UserControl::PingResponse(_))) {
+            return true;
+        }
+    }
+    false
+}
+
 #[test]
 fn players_are_heard_to_ping_acknowledge_and_buffer() {
     let has = |name: &str, wanted: fn(&Event) -> bool| {
@@ -158,10 +176,7 @@ fn players_are_heard_to_ping_acknowledge_and_buffer() {
     };
     for client in ["ffmpeg51", "ffmpeg9", "gst122-rtmp2src", "rtmpdump"] {
         let name = format!("play-{client}-ping");
-        assert!(
-            has(&name, |event| matches!(event, Event::Pong { .. })),
-            "{name}"
-        );
+        assert!(answers_pings(&name), "{name}");
     }
     for name in [
         "play-ffmpeg9-ext-ts-chunk128",

@@ -36,6 +36,48 @@ fn commands_without_connect_are_kept_only_so_far() {
 }
 
 #[test]
+fn publishes_behind_an_undecided_one_are_counted() {
+    // Each waits behind the one before, so that every answer passes over all that is left.
+    let mut peer = Peer::connected(Config {
+        max_held_commands: 20,
+        ..Config::default()
+    });
+    peer.agreeable = false;
+    peer.says(&command("publish", 0.0, &["a".into()], 1));
+    let again = peer.bytes(&command("publish", 0.0, &["b".into()], 1));
+    for _ in 0..20 {
+        peer.says_bytes(&again).unwrap();
+    }
+    assert_eq!(peer.says_bytes(&again), Err(Error::TooManyHeld(20)));
+}
+
+#[test]
+fn an_answer_is_never_taken_for_one_to_another_request() {
+    // All in one piece: what is allowed, its end, and what is not allowed, on the same stream.
+    let ended = command("close", 0.0, &[], 0);
+    for (verb, end) in [("publish", Some(ended)), ("play", None)] {
+        let mut peer = Peer::connected(Config::default());
+        peer.agreeable = false;
+        let mut bytes = peer.bytes(&command(verb, 0.0, &["open".into()], 1));
+        if let Some(message) = end {
+            bytes.extend_from_slice(&peer.bytes(&message));
+        }
+        bytes.extend_from_slice(&peer.bytes(&command(verb, 0.0, &["closed".into()], 1)));
+        peer.says_bytes(&bytes).unwrap();
+        let names: Vec<_> = peer
+            .events()
+            .into_iter()
+            .map(|event| match event {
+                Event::Publish(publish) => publish.name,
+                Event::Play(play) => play.name,
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(names, ["closed"], "{verb}");
+    }
+}
+
+#[test]
 fn media_for_an_undecided_publish_is_kept_only_so_far_and_then_lost() {
     let mut peer = Peer::connected(Config {
         max_held: 10_000,

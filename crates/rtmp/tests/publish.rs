@@ -162,17 +162,112 @@ fn a_refused_publish_says_why_and_closes() {
         let mut peer = Peer::connected(Config::default());
         peer.agreeable = false;
         peer.says(&publish(1, "cam"));
+        assert!(matches!(&peer.events()[..], [Event::Publish(_)]));
         peer.server.session.reject_publish(1, refusal, "because");
         assert_eq!(peer.hears(), [format!("onStatus/1 error {code}")]);
         assert!(peer.server.session.is_closing());
         peer.says(&message(Kind::Audio, 1, 0, &[0xAF, 0, 1]));
         peer.server.session.handle_close();
-        let events = peer.events();
-        assert!(
-            matches!(&events[..], [Event::Publish(_), Event::PeerClosed]),
-            "{events:?}"
-        );
+        assert_eq!(peer.events(), [Event::PeerClosed]);
     }
+}
+
+#[test]
+fn what_came_with_a_refused_request_is_not_asked_any_more() {
+    let mut peer = Peer::publishing(Config::default());
+    peer.agreeable = false;
+    let mut bytes = peer.bytes(&command("FCPublish", 0.0, &["x".into()], 0));
+    for message in [
+        command("deleteStream", 0.0, &[1.0.into()], 0),
+        command("createStream", 4.0, &[], 0),
+        publish(2, "x"),
+        command("close", 0.0, &[], 0),
+        publish(3, "y"),
+    ] {
+        bytes.extend_from_slice(&peer.bytes(&message));
+    }
+    peer.says_bytes(&bytes).unwrap();
+    let session = &mut peer.server.session;
+    assert!(matches!(session.poll_event(), Some(Event::FcPublish(_))));
+    session.reject_fc_publish(PublishRefusal::Unauthorized, "no");
+    session.accept_publish(2);
+    session.handle_close();
+    // Ends are told: of what was granted before, and of nothing else.
+    let ended = Event::PublishEnded { stream_id: 1 };
+    assert_eq!(peer.events(), [ended, Event::PeerClosed]);
+}
+
+#[test]
+fn a_publish_refused_after_a_timeout_does_not_end_once_more() {
+    let mut peer = Peer::connected(Config::default());
+    peer.agreeable = false;
+    peer.says(&publish(1, "cam"));
+    assert!(matches!(&peer.events()[..], [Event::Publish(_)]));
+    peer.passes(seconds(3600));
+    assert!(matches!(&peer.events()[..], [Event::TimedOut(_)]));
+    let session = &mut peer.server.session;
+    session.reject_publish(1, PublishRefusal::BadName, "late");
+    session.handle_close();
+    assert_eq!(peer.events(), [Event::PeerClosed]);
+}
+
+#[test]
+fn media_held_by_way_of_stream_zero_is_not_given_to_the_next_publish() {
+    let mut peer = Peer::connected(Config::default());
+    peer.agreeable = false;
+    peer.says(&publish(1, "first"));
+    peer.says(&message(Kind::Audio, 0, 10, &[0xAF, 1, 1]));
+    peer.says(&command("close", 0.0, &[], 0));
+    peer.events();
+    peer.says(&publish(1, "second"));
+    peer.server.session.accept_publish(1);
+    let events = peer.events();
+    assert!(matches!(&events[..], [Event::Publish(_)]), "{events:?}");
+}
+
+#[test]
+fn only_an_answer_to_our_newest_ping_counts_and_once() {
+    let mut peer = Peer::publishing(Config::default());
+    let pong = |time| Message::user_control(UserControl::PingResponse(time));
+    peer.says(&pong(0));
+    assert_eq!(peer.events(), []);
+    peer.passes(seconds(30));
+    let lines = peer.hears();
+    assert_eq!(lines, ["PingRequest(30000)"]);
+    peer.server.now += Duration::from_millis(7);
+    for time in [29_999, 30_000, 30_000] {
+        peer.says(&pong(time));
+    }
+    let round_trip = Duration::from_millis(7);
+    assert_eq!(peer.events(), [Event::Pong { round_trip }]);
+}
+
+#[test]
+fn a_deadline_may_be_never() {
+    let never = Duration::MAX;
+    let mut peer = Peer::publishing(Config {
+        handshake_timeout: never,
+        connect_timeout: never,
+        idle_timeout: never,
+        ping_timeout: never,
+        ping_interval: seconds(30),
+        ..Config::default()
+    });
+    peer.passes(seconds(30));
+    peer.passes(seconds(30));
+    assert_eq!(peer.events(), []);
+    assert!(peer.server.session.poll_timeout().is_some());
+}
+
+#[test]
+fn nobody_is_asked_to_reconnect_before_connect_is_answered() {
+    let mut peer = Peer::new(Config::default());
+    peer.agreeable = false;
+    peer.says(&connect(&[("app", "live".into()), ("capsEx", 1.0.into())]));
+    let session = &mut peer.server.session;
+    assert!(!session.request_reconnect(None, "moving"));
+    session.accept_connect();
+    assert!(session.request_reconnect(None, "moving"));
 }
 
 #[test]

@@ -74,6 +74,28 @@ pub(super) fn status(command: &Command) -> Status {
     }
 }
 
+/// Whether a status says that we shall not have what we asked for. Some servers say so with the
+/// level "status".
+pub(super) fn is_refusal(status: &Status) -> bool {
+    const ABOUT: [&str; 3] = [
+        "NetStream.Publish.",
+        "NetStream.Play.",
+        "NetConnection.Connect.",
+    ];
+    const REFUSALS: [&str; 6] = [
+        "BadName",
+        "Denied",
+        "Failed",
+        "Rejected",
+        "StreamNotFound",
+        "Unauthorized",
+    ];
+    let what = ABOUT
+        .iter()
+        .find_map(|about| status.code.strip_prefix(about));
+    what.is_some_and(|what| status.level == "error" || REFUSALS.contains(&what))
+}
+
 pub(super) fn rejection(command: &Command) -> Rejection {
     let Status {
         code, description, ..

@@ -1,4 +1,8 @@
+mod answers;
+
 use std::collections::VecDeque;
+use std::fmt;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -6,12 +10,11 @@ use amf::Value;
 use bytes::{Bytes, BytesMut};
 use flv::Tag;
 
-use super::{Config, Error, Event, Intent, Phase, Rejection, commands};
-use crate::caps::Caps;
+use super::{Config, Error, Event, Intent, Phase, commands};
 use crate::chunk::{ChunkReader, ChunkWriter};
-use crate::command::{self, Command};
+use crate::command::Command;
 use crate::handshake::Handshake;
-use crate::message::{COMMAND_CHUNK_STREAM, Kind, Message, UserControl};
+use crate::message::{COMMAND_CHUNK_STREAM, Message};
 use crate::url::Url;
 use crate::wire;
 
@@ -25,7 +28,6 @@ const SET_DATA_FRAME: &str = "@setDataFrame";
 ///
 /// After every `handle_*` and [`send`](Self::send), drain `poll_output`, then `poll_event`, then
 /// ask `poll_timeout`.
-#[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
     intent: Intent,
@@ -46,7 +48,8 @@ pub struct Session {
     /// The server wants an acknowledgement after so many bytes.
     window: Option<u32>,
     heard: Instant,
-    deadline: Instant,
+    /// When the state began.
+    entered: Instant,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,15 @@ enum State {
     Closing,
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the stream: name and query may be secrets.
+        let mut shown = f.debug_struct("Session");
+        shown.field("intent", &self.intent).field("app", &self.app);
+        shown.field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 impl Session {
     /// Begins: C0 and C1 are in the output at once.
     #[must_use]
@@ -93,7 +105,7 @@ impl Session {
             acknowledged: 0,
             window: None,
             heard: now,
-            deadline: now + config.handshake_timeout,
+            entered: now,
             config,
         }
     }
@@ -105,6 +117,7 @@ impl Session {
     /// When the server breaks the protocol or a limit; the connection cannot go on.
     pub fn handle_input(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), Error> {
         let before = input.len();
+        let state = discriminant(&self.state);
         if let State::Handshake(handshake) = &mut self.state {
             let mut answer = BytesMut::new();
             let done = handshake.read(input, &mut answer)?;
@@ -127,6 +140,9 @@ impl Session {
         self.received += (before - input.len()) as u64;
         if before > input.len() {
             self.heard = now;
+        }
+        if state != discriminant(&self.state) {
+            self.entered = now;
         }
         self.acknowledge();
         if self.pending > self.config.max_pending_output {
@@ -155,11 +171,13 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Handshake(_) => Some(self.deadline),
+            State::Handshake(_) => self.entered.checked_add(self.config.handshake_timeout),
             // Who takes our media need not say anything.
             State::Running { .. } if self.intent == Intent::Publish => None,
             State::Closing => None,
-            _ => Some(self.heard + self.config.read_timeout),
+            State::Running { .. } => self.heard.checked_add(self.config.read_timeout),
+            // What counts is the answer: a server may ping for ever without one.
+            _ => self.entered.checked_add(self.config.read_timeout),
         }
     }
 
@@ -187,12 +205,17 @@ impl Session {
     /// Whether the server takes tags.
     #[must_use]
     pub fn is_publishing(&self) -> bool {
-        self.intent == Intent::Publish && matches!(self.state, State::Running { .. })
+        self.intent == Intent::Publish && matches!(self.state, State::Running { ended: false, .. })
     }
 
-    /// Sends a tag; its payload is shared. `false` if the server does not take tags (yet).
+    /// Sends a tag; its payload is shared. `false` if the server does not take tags (yet, or
+    /// any more).
     pub fn send(&mut self, tag: &Tag) -> bool {
-        let State::Running { stream_id, .. } = self.state else {
+        let State::Running {
+            stream_id,
+            ended: false,
+        } = self.state
+        else {
             return false;
         };
         if self.intent != Intent::Publish {
@@ -254,265 +277,6 @@ impl Session {
         let publishing = self.intent == Intent::Publish;
         let connect = commands::connect(&self.config, &self.app, &self.tc_url, publishing);
         self.message(&connect.to_message(COMMAND_CHUNK_STREAM, 0));
-    }
-
-    fn handle_message(&mut self, message: &Message) {
-        match message.kind {
-            Kind::WindowAckSize => self.window = message.value().filter(|window| *window > 0),
-            Kind::SetPeerBandwidth => {
-                self.message(&Message::window_ack_size(self.config.window_ack))
-            }
-            Kind::Acknowledgement => {
-                self.events
-                    .extend(message.value().map(|bytes| Event::Acknowledged { bytes }));
-            }
-            Kind::UserControl => self.handle_user_control(message),
-            Kind::Command | Kind::CommandAmf3 => {
-                if let Some(command) = Command::decode(message) {
-                    self.handle_command(&command);
-                }
-            }
-            Kind::Audio => self.tag(Tag::new(
-                flv::Kind::Audio,
-                message.timestamp,
-                message.payload.clone(),
-            )),
-            Kind::Video => self.tag(Tag::new(
-                flv::Kind::Video,
-                message.timestamp,
-                message.payload.clone(),
-            )),
-            Kind::Data | Kind::DataAmf3 => {
-                self.tag(Tag::new(
-                    flv::Kind::Data,
-                    message.timestamp,
-                    command::data_body(message),
-                ));
-            }
-            Kind::Aggregate => {
-                let tags = flv::aggregate::split(message.timestamp, message.payload.clone());
-                for tag in tags.take(self.config.max_aggregate) {
-                    self.tag(tag);
-                }
-            }
-            Kind::SetChunkSize | Kind::Abort | Kind::Other(_) => {}
-        }
-    }
-
-    fn tag(&mut self, tag: Tag) {
-        // Before `play` there is nothing of ours; whoever publishes has no use for tags.
-        let plays = matches!(self.state, State::Starting { .. } | State::Running { .. });
-        if !plays || self.intent == Intent::Publish || tag.payload.is_empty() {
-            return;
-        }
-        if let State::Running {
-            stream_id,
-            ended: true,
-        } = self.state
-        {
-            self.started(stream_id);
-        }
-        self.events.push_back(Event::Tag(tag));
-    }
-
-    fn handle_user_control(&mut self, message: &Message) {
-        match UserControl::decode(&message.payload) {
-            Some(UserControl::PingRequest(time)) => {
-                self.message(&Message::user_control(UserControl::PingResponse(time)));
-            }
-            Some(UserControl::StreamEof(id)) if self.is_ours(id) => self.stream_ended(),
-            Some(UserControl::StreamDry(id)) if self.is_ours(id) => {
-                self.events.push_back(Event::StreamDry);
-            }
-            _ => {}
-        }
-    }
-
-    fn is_ours(&self, id: u32) -> bool {
-        matches!(self.state, State::Starting { stream_id, .. } | State::Running { stream_id, .. } if stream_id == id)
-    }
-
-    fn handle_command(&mut self, command: &Command) {
-        match command.name.as_str() {
-            "_result" => self.handle_result(command),
-            "_error" => self.handle_error(command),
-            "onStatus" => self.handle_status(command),
-            // Bandwidth probes of Flash Media Server and its kin; it waits for the answer.
-            "_onbwcheck" => {
-                let answer = Command::result(command.transaction, vec![0.0.into()]);
-                self.message(&answer.to_message(COMMAND_CHUNK_STREAM, 0));
-            }
-            "close" => self.close(Event::Closed),
-            _ => {}
-        }
-    }
-
-    fn handle_result(&mut self, command: &Command) {
-        match self.state {
-            State::Connecting => self.connected(command),
-            State::Creating { transaction } => {
-                // An answer that brings a number can only be that of `createStream`, whatever
-                // its transaction says (Q03).
-                let id = command.arguments.iter().find_map(Value::as_number);
-                match id {
-                    Some(id) => self.created(id as u32),
-                    None if command.transaction == transaction => self.created(1),
-                    None => {}
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn connected(&mut self, command: &Command) {
-        // E-RTMP puts the answer into the properties, some servers into the information.
-        let read = |value: Option<&Value>| value.and_then(Value::as_object).map(Caps::from_object);
-        let properties = read(Some(&command.object)).filter(Caps::is_enhanced);
-        let caps = properties
-            .or_else(|| read(command.arguments.first()))
-            .unwrap_or_default();
-        self.events.push_back(Event::Connected { caps });
-
-        let stream = Value::from(self.stream.as_str());
-        match self.intent {
-            Intent::Publish => {
-                self.command("releaseStream", vec![stream.clone()]);
-                self.command("FCPublish", vec![stream]);
-            }
-            Intent::Pull { subscribe, .. } => {
-                self.message(&Message::window_ack_size(self.config.window_ack));
-                if subscribe {
-                    self.command("FCSubscribe", vec![stream]);
-                }
-            }
-        }
-        let transaction = self.command("createStream", Vec::new());
-        self.state = State::Creating { transaction };
-    }
-
-    fn created(&mut self, stream_id: u32) {
-        self.transaction += 1;
-        let transaction = f64::from(self.transaction);
-        let stream = Value::from(self.stream.as_str());
-        self.state = State::Starting {
-            stream_id,
-            transaction,
-        };
-        match self.intent {
-            Intent::Publish => {
-                let publish = Command::new("publish", transaction, vec![stream, "live".into()]);
-                self.message(&publish.to_message(STREAM_CHUNK_STREAM, stream_id));
-            }
-            Intent::Pull { start, .. } => {
-                let play = Command::new(
-                    "play",
-                    transaction,
-                    vec![stream, commands::start(start).into()],
-                );
-                self.message(&play.to_message(STREAM_CHUNK_STREAM, stream_id));
-                let millis =
-                    u32::try_from(self.config.buffer_length.as_millis()).unwrap_or(u32::MAX);
-                let buffer = UserControl::SetBufferLength { stream_id, millis };
-                self.message(&Message::user_control(buffer));
-            }
-        }
-    }
-
-    fn handle_error(&mut self, command: &Command) {
-        let fatal = match self.state {
-            State::Connecting => true,
-            // `releaseStream` and `FCPublish` fail on many servers, and nothing follows from it.
-            State::Creating { transaction } | State::Starting { transaction, .. } => {
-                command.transaction == transaction
-            }
-            _ => false,
-        };
-        if fatal {
-            self.close(Event::Rejected(commands::rejection(command)));
-        }
-    }
-
-    fn handle_status(&mut self, command: &Command) {
-        let status = commands::status(command);
-        match (status.code.as_str(), &self.state) {
-            ("NetConnection.Connect.ReconnectRequest", _) => {
-                let info = commands::information(command);
-                let tc_url = info
-                    .and_then(|info| info.get_ignore_case("tcUrl")?.as_str())
-                    .map(str::to_owned);
-                let description = status.description;
-                self.events.push_back(Event::ReconnectRequest {
-                    tc_url,
-                    description,
-                });
-            }
-            ("NetConnection.Connect.Closed", _) => self.close(Event::Closed),
-            ("NetConnection.Connect.Rejected", _) => {
-                self.close(Event::Rejected(commands::rejection(command)));
-            }
-            (
-                "NetStream.Play.Start" | "NetStream.Publish.Start",
-                &State::Starting { stream_id, .. },
-            ) => {
-                self.started(stream_id);
-            }
-            (
-                "NetStream.Play.Start",
-                &State::Running {
-                    stream_id,
-                    ended: true,
-                },
-            ) => self.started(stream_id),
-            (
-                "NetStream.Play.Stop"
-                | "NetStream.Play.Complete"
-                | "NetStream.Play.UnpublishNotify"
-                | "NetStream.Unpublish.Success",
-                State::Running { .. },
-            ) => {
-                self.events.push_back(Event::Status(status));
-                self.stream_ended();
-            }
-            (_, State::Starting { .. }) if status.level == "error" => {
-                let rejection = Rejection {
-                    redirect: None,
-                    code: status.code,
-                    description: status.description,
-                };
-                self.close(Event::Rejected(rejection));
-            }
-            (_, State::Running { .. }) if status.level == "error" => {
-                self.events.push_back(Event::Status(status));
-                self.stream_ended();
-            }
-            _ => self.events.push_back(Event::Status(status)),
-        }
-    }
-
-    fn started(&mut self, stream_id: u32) {
-        self.state = State::Running {
-            stream_id,
-            ended: false,
-        };
-        self.events.push_back(match self.intent {
-            Intent::Publish => Event::Publishing,
-            Intent::Pull { .. } => Event::Playing,
-        });
-    }
-
-    /// Servers say it up to three times, in a row; once is enough.
-    fn stream_ended(&mut self) {
-        match &mut self.state {
-            State::Running { ended, .. } if !*ended => *ended = true,
-            &mut State::Starting { stream_id, .. } => {
-                self.state = State::Running {
-                    stream_id,
-                    ended: true,
-                };
-            }
-            _ => return,
-        }
-        self.events.push_back(Event::StreamEnded);
     }
 
     fn close(&mut self, event: Event) {

@@ -75,9 +75,11 @@ impl Session {
         self.closing = true;
     }
 
-    /// Refuses what an encoder announced with FCPublish, and closes.
+    /// Refuses what an encoder announced with FCPublish, and closes. Nothing is told of a publish
+    /// that came with it.
     pub fn reject_fc_publish(&mut self, refusal: PublishRefusal, description: &str) {
         self.refuse_publish(0, refusal, description);
+        self.close();
     }
 
     /// Accepts a publish; media that waited for this follows as events.
@@ -102,6 +104,7 @@ impl Session {
     pub fn reject_publish(&mut self, stream_id: u32, refusal: PublishRefusal, description: &str) {
         if self.decide(stream_id, Use::PublishAsked, Use::Idle) {
             self.refuse_publish(stream_id, refusal, description);
+            self.close();
         }
     }
 
@@ -110,7 +113,7 @@ impl Session {
     pub fn end_publish(&mut self, stream_id: u32, code: &str, description: &str) {
         if self.decide(stream_id, Use::Publishing, Use::Idle) {
             self.on_status(stream_id, status(Level::Error, code, description));
-            self.closing = true;
+            self.close();
         }
     }
 
@@ -149,7 +152,9 @@ impl Session {
     ) {
         if self.decide(stream_id, Use::PlayAsked, Use::Idle) {
             self.on_status(stream_id, status(Level::Error, refusal.code(), description));
-            self.closing |= close;
+            if close {
+                self.close();
+            }
         }
     }
 
@@ -182,13 +187,14 @@ impl Session {
     }
 
     /// Asks the client to connect anew, elsewhere if `tc_url` says so; `false` (and nothing
-    /// sent) if it never announced that it obeys.
+    /// sent) if it never announced that it obeys, or is not connected.
     pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
         let obeys = self
             .peer
             .as_ref()
             .is_some_and(|peer| peer.caps.reconnects());
-        if obeys && matches!(self.phase, Phase::Open) {
+        let asks = obeys && matches!(self.phase, Phase::Open);
+        if asks {
             let code = "NetConnection.Connect.ReconnectRequest";
             let mut info = status(Level::Status, code, description);
             if let Some(tc_url) = tc_url {
@@ -196,7 +202,7 @@ impl Session {
             }
             self.on_status(0, info);
         }
-        obeys
+        asks
     }
 
     pub(super) fn refuse_publish(
@@ -215,12 +221,13 @@ impl Session {
         }
     }
 
-    /// Changes what a stream is used for, if it is what it is thought to be.
+    /// Changes what a stream is used for, if it is what it is thought to be. `false` if there is
+    /// nothing to say about it; while closing a use can still end, so that no end is told later.
     fn decide(&mut self, stream_id: u32, from: Use, to: Use) -> bool {
         match self.streams.with_id(stream_id) {
-            Some(stream) if stream.usage == from && !self.closing => {
+            Some(stream) if stream.usage == from && (!self.closing || to == Use::Idle) => {
                 stream.usage = to;
-                true
+                !self.closing
             }
             _ => false,
         }

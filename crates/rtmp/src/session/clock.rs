@@ -19,6 +19,8 @@ pub(super) struct Clock {
     last_ping: Instant,
     /// The oldest ping since which nothing moved.
     unanswered: Option<Instant>,
+    /// The timestamp of the newest ping, until it comes back.
+    pinged: Option<u32>,
 }
 
 /// Which deadlines apply.
@@ -51,6 +53,7 @@ impl Clock {
             last_sent: now,
             last_ping: now,
             unanswered: None,
+            pinged: None,
         }
     }
 
@@ -78,38 +81,47 @@ impl Clock {
         self.last_ping = now;
     }
 
-    /// How long ago the ping with this timestamp was sent.
-    pub(super) fn round_trip(&self, now: Instant, timestamp: u32) -> Duration {
-        let elapsed = self.millis(now).wrapping_sub(timestamp);
-        Duration::from_millis(elapsed.into())
+    /// A ping comes back: how long ago it was sent, if it is the newest of ours.
+    pub(super) fn pong(&mut self, now: Instant, timestamp: u32) -> Option<Duration> {
+        let sent = self.pinged.take_if(|sent| *sent == timestamp)?;
+        let elapsed = self.millis(now).wrapping_sub(sent);
+        Some(Duration::from_millis(elapsed.into()))
     }
 
     fn millis(&self, now: Instant) -> u32 {
         now.saturating_duration_since(self.started).as_millis() as u32
     }
 
-    /// The next deadline that ends the connection.
+    /// The next deadline that ends the connection; none where a time is as good as for ever.
     fn end(&self, stage: Stage, config: &Config) -> Option<(Instant, Timeout)> {
-        let moved = self.last_input.max(self.last_sent);
-        Some(match stage {
-            Stage::Handshake => (self.started + config.handshake_timeout, Timeout::Handshake),
-            Stage::Connect => (self.entered + config.connect_timeout, Timeout::Connect),
+        let (since, allowed, timeout) = match stage {
+            Stage::Handshake => (self.started, config.handshake_timeout, Timeout::Handshake),
+            Stage::Connect => (self.entered, config.connect_timeout, Timeout::Connect),
             Stage::Deciding | Stage::Closing => return None,
-            Stage::Open { publishing } => {
-                let idle = match publishing {
-                    true => (self.last_media + config.idle_timeout, Timeout::Publisher),
-                    false => (moved + config.idle_timeout, Timeout::Idle),
-                };
-                match self.unanswered.map(|ping| ping + config.ping_timeout) {
-                    Some(dead) if dead < idle.0 => (dead, Timeout::Ping),
-                    _ => idle,
-                }
+            Stage::Open { publishing: true } => {
+                (self.last_media, config.idle_timeout, Timeout::Publisher)
             }
-        })
+            Stage::Open { publishing: false } => {
+                let moved = self.last_input.max(self.last_sent);
+                (moved, config.idle_timeout, Timeout::Idle)
+            }
+        };
+        let end = since.checked_add(allowed).map(|at| (at, timeout));
+        if !matches!(stage, Stage::Open { .. }) {
+            return end;
+        }
+        let dead = self.unanswered.and_then(|ping| {
+            let at = ping.checked_add(config.ping_timeout)?;
+            Some((at, Timeout::Ping))
+        });
+        [end, dead].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn next_ping(&self, stage: Stage, config: &Config) -> Option<Instant> {
-        matches!(stage, Stage::Open { .. }).then(|| self.last_ping + config.ping_interval)
+        match stage {
+            Stage::Open { .. } => self.last_ping.checked_add(config.ping_interval),
+            _ => None,
+        }
     }
 
     pub(super) fn next(&self, stage: Stage, config: &Config) -> Option<Instant> {
@@ -130,8 +142,8 @@ impl Clock {
         }
         self.last_ping = now;
         self.unanswered.get_or_insert(now);
-        Some(Due::Ping {
-            timestamp: self.millis(now),
-        })
+        let timestamp = self.millis(now);
+        self.pinged = Some(timestamp);
+        Some(Due::Ping { timestamp })
     }
 }

@@ -215,6 +215,7 @@ impl Session {
             Some("append") => PublishKind::Append,
             _ => PublishKind::Live,
         };
+        self.withdraw(stream_id);
         let app = self.app();
         self.event(Event::Publish(Box::new(Publish {
             stream_id,
@@ -242,6 +243,7 @@ impl Session {
             stream.usage = Use::PlayAsked;
             stream.reset = reset;
         }
+        self.withdraw(stream_id);
         let app = self.app();
         let play = Play {
             stream_id,
@@ -310,11 +312,35 @@ impl Session {
         }
     }
 
+    /// Takes back what is queued of an earlier request on this stream. Nobody has heard of it yet,
+    /// and it is over: the answer to it would be taken for one to the request that follows.
+    fn withdraw(&mut self, id: u32) {
+        let is_request = |event: &Event| match event {
+            Event::Publish(publish) => publish.stream_id == id,
+            Event::Play(play) => play.stream_id == id,
+            _ => false,
+        };
+        let Some(index) = self.events.iter().rposition(is_request) else {
+            return;
+        };
+        let is_about_it = |event: &Event| match event {
+            Event::PublishEnded { stream_id }
+            | Event::PlayEnded { stream_id }
+            | Event::Pause { stream_id, .. } => *stream_id == id,
+            other => is_request(other),
+        };
+        let behind = self.events.split_off(index);
+        let others = behind.into_iter().filter(|event| !is_about_it(event));
+        self.events.extend(others);
+    }
+
     /// Media that waited for a publish which is over.
     fn forget_held(&mut self, stream_id: u32) {
         if let (Phase::Open, Some(held)) = (&self.phase, &mut self.held) {
             held.messages
                 .retain(|message| message.stream_id != stream_id);
+            let commands = held.messages.iter().filter(|held| held.kind.is_command());
+            held.commands = commands.count();
             held.bytes = held
                 .messages
                 .iter()

@@ -33,7 +33,9 @@ pub enum Event {
     /// [`reject_play`](super::Session::reject_play).
     Play(Box<Play>),
     /// The peer ended a publish, decided or not. Exactly one follows every [`Publish`] that was
-    /// neither rejected nor ended from this side.
+    /// neither rejected nor ended from this side. Of a publish that ended and was followed by
+    /// another request on its stream, all before the first was taken by
+    /// [`poll_event`](super::Session::poll_event), nothing is told.
     PublishEnded {
         /// Of which stream.
         stream_id: u32,
@@ -92,7 +94,7 @@ pub enum Event {
         /// As the peer counts.
         bytes: u32,
     },
-    /// Our ping was answered.
+    /// Our newest ping was answered.
     Pong {
         /// After how long.
         round_trip: Duration,
@@ -101,6 +103,25 @@ pub enum Event {
     TimedOut(Timeout),
     /// The connection is gone.
     PeerClosed,
+}
+
+impl Event {
+    /// Whether the peer asks for something with it.
+    pub(super) fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(_)
+                | Self::ReleaseStream(_)
+                | Self::FcPublish(_)
+                | Self::CreateStream { .. }
+                | Self::Publish(_)
+                | Self::Play(_)
+                | Self::Pause { .. }
+                | Self::ReceiveAudio { .. }
+                | Self::ReceiveVideo { .. }
+                | Self::Seek { .. }
+        )
+    }
 }
 
 /// Which deadline passed.

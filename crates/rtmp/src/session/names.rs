@@ -33,7 +33,11 @@ impl Params {
 
     fn new(pairs: impl Iterator<Item = (String, String)>) -> Self {
         let part: Arc<[_]> = pairs.collect();
-        Self(if part.is_empty() { Vec::new() } else { vec![part] })
+        Self(if part.is_empty() {
+            Vec::new()
+        } else {
+            vec![part]
+        })
     }
 
     /// The first value of that name.

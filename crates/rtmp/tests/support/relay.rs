@@ -1,6 +1,6 @@
 //! A handler that relays and writes down what it is called for.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub)]
 
 use std::collections::HashMap;
 use std::sync::Mutex;
