@@ -1,11 +1,14 @@
 use amf::{decode, decode_all, encode_all};
 
-use crate::weight;
+use crate::memory::bounded;
+use crate::weight::{self, GRACE, PER_BYTE, SPARE};
 
 /// AMF0, strict and lenient.
 pub fn amf0(data: &[u8]) {
     let mut rest = data;
-    if let Ok(value) = decode(&mut rest) {
+    if let Ok(value) = bounded(data.len(), SPARE * PER_BYTE, SPARE * GRACE, || {
+        decode(&mut rest)
+    }) {
         let taken = data.len() - rest.len();
         let exact = &data[..taken];
         weight::check([&value], taken);
@@ -24,7 +27,9 @@ pub fn amf0(data: &[u8]) {
         assert_eq!(rest.len(), data.len(), "an error took bytes");
     }
 
-    let values = decode_all(data);
+    let values = bounded(data.len(), SPARE * PER_BYTE, SPARE * GRACE, || {
+        decode_all(data)
+    });
     weight::check(&values, data.len());
     let written = encode_all(&values);
     assert_eq!(

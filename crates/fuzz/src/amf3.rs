@@ -1,11 +1,15 @@
 use amf::{amf3, decode, encode_all};
 
-use crate::weight;
+use crate::memory::bounded;
+use crate::weight::{self, GRACE, PER_BYTE, SPARE};
 
 /// AMF3, which is read and never written: what it yields goes on as AMF0.
 pub fn amf3(data: &[u8]) {
     let mut rest = data;
-    let Ok(value) = amf3::decode(&mut rest) else {
+    let decoded = bounded(data.len(), SPARE * PER_BYTE, SPARE * GRACE, || {
+        amf3::decode(&mut rest)
+    });
+    let Ok(value) = decoded else {
         assert_eq!(rest.len(), data.len(), "an error took bytes");
         return;
     };

@@ -5,15 +5,46 @@
 //! same in one piece and in many. [`TARGETS`] lists them all. `cargo test` replays `corpus/` and
 //! `regressions/` through them; the fuzzer (see README.md) looks for new inputs.
 
+mod aggregate;
 mod amf0;
 mod amf3;
+mod chunk_stream;
+mod client_session;
+mod codec;
+mod flv_file;
+mod flv_tag;
+mod memory;
+mod pieces;
+mod rtmp_peer;
+mod server_session;
+mod url;
 mod weight;
 
-pub use amf0::amf0;
-pub use amf3::amf3;
+pub use self::aggregate::aggregate;
+pub use self::amf0::amf0;
+pub use self::amf3::amf3;
+pub use self::chunk_stream::chunk_stream;
+pub use self::client_session::client_session;
+pub use self::codec::{codec_audio, codec_video};
+pub use self::flv_file::flv_file;
+pub use self::flv_tag::flv_tag;
+pub use self::server_session::server_session;
+pub use self::url::url;
 
 /// A harness: it returns if all is well with the parser.
 pub type Harness = fn(&[u8]);
 
 /// Every harness by the name of its target, which is also that of its folders.
-pub const TARGETS: &[(&str, Harness)] = &[("amf0", amf0), ("amf3", amf3)];
+pub const TARGETS: &[(&str, Harness)] = &[
+    ("aggregate", aggregate),
+    ("amf0", amf0),
+    ("amf3", amf3),
+    ("chunk_stream", chunk_stream),
+    ("client_session", client_session),
+    ("codec_audio", codec_audio),
+    ("codec_video", codec_video),
+    ("flv_file", flv_file),
+    ("flv_tag", flv_tag),
+    ("server_session", server_session),
+    ("url", url),
+];

@@ -3,8 +3,10 @@
 use amf::{Object, Value};
 
 /// What values may weigh per byte of input, and beyond that: the promise of `amf::Limits`.
-const PER_BYTE: usize = 128;
-const GRACE: usize = 4096;
+pub(crate) const PER_BYTE: usize = 128;
+pub(crate) const GRACE: usize = 4096;
+/// A vector that grows holds thrice what is in it: the old one, and the new one with room.
+pub(crate) const SPARE: usize = 4;
 
 /// Panics where `values`, decoded from `length` bytes, hold more memory than promised.
 pub(crate) fn check<'a>(values: impl IntoIterator<Item = &'a Value>, length: usize) {
