@@ -141,6 +141,18 @@ pub fn status(level: Level, code: &str, description: &str) -> Object {
     info
 }
 
+/// Whether something in a message was left out because it is nested too deeply or is too large.
+pub(crate) fn is_beyond_limits(message: &Message) -> bool {
+    let mut rest = body(message);
+    loop {
+        match amf::decode(&mut rest) {
+            Ok(_) if !rest.is_empty() => {}
+            Ok(_) => return false,
+            Err(error) => return matches!(error, amf::Error::TooDeep | amf::Error::TooLarge),
+        }
+    }
+}
+
 /// How bad a status is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {

@@ -231,3 +231,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_connect_that_is_nested_too_deeply_is_rejected() {
+    let mut peer = Peer::new(Config::default());
+    let mut payload = BytesMut::new();
+    amf::encode(&Value::from("connect"), &mut payload);
+    amf::encode(&Value::from(1.0), &mut payload);
+    for _ in 0..1000 {
+        // An object whose only member is an object.
+        payload.extend_from_slice(b"\x03\x00\x01a");
+    }
+    peer.says(&message(Kind::Command, 0, 0, &payload));
+    let told = peer.hears().join(" ");
+    assert!(told.contains("_error"), "{told}");
+    let events = peer.events();
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::Connect(_)))
+    );
+}

@@ -8,7 +8,7 @@ use super::names::{self, DEFAULT_NAME, Params};
 use super::streams::Use;
 use super::{Error, Peer, Phase, Session};
 use crate::caps::Caps;
-use crate::command::{Command, Level, status};
+use crate::command::{Command, Level, is_beyond_limits, status};
 use crate::config::Enhanced;
 use crate::message::{COMMAND_CHUNK_STREAM, Message, UserControl};
 
@@ -17,6 +17,12 @@ impl Session {
         let Some(command) = Command::decode(message) else {
             return;
         };
+        if command.object.is_null() && is_beyond_limits(message) {
+            self.phase = Phase::Deciding {
+                transaction: command.transaction,
+            };
+            return self.reject_connect("the connect command is nested too deeply, or too large");
+        }
         let object = command.object.into_object().unwrap_or_default();
         let (app, params) = names::app(&object, &command.arguments);
         let text = |name| {
