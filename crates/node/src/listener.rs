@@ -123,6 +123,8 @@ async fn accept(arguments: Arguments) {
                 continue;
             }
         };
+        // `[::]` shows IPv4 peers in IPv6 form, which nobody looks for in a log.
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let (permit, refusal) = match context.admission.admit(addr.ip()) {
             Admitted::Yes(permit) => (permit, None),
             Admitted::Refused(permit, why) => (permit, Some(why)),
