@@ -245,3 +245,90 @@ fn own_wire(tag: &flv::Tag, timestamp: u32, message_stream: u32, context: &Conte
         message_stream,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{self, Poll, Wake};
+
+    use flv::{Kind, Tag};
+    use media::{Epoch, Limits, Ring, Start};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::gate::Wants;
+    use crate::peer::Peer;
+    use crate::transport::Transport;
+
+    /// Counts how often a pump wants to run.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_at_a_tags_border_is_waited_for() {
+        let context = Arc::new(Context::new(Config::default(), 1));
+        let ring = Ring::new(Limits::default());
+        let mut publisher = ring.begin(Epoch::new(1, 1), context.clock.now());
+        // A frame of MP3, which needs no configuration.
+        let sound = Tag::new(Kind::Audio, 0, Bytes::from_static(&[0x2f, 0xff, 0xfb]));
+        publisher
+            .push(sound, context.clock.now())
+            .expect("no other publisher");
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let _deaf = TcpStream::connect(address).await.expect("connected");
+        let (socket, from) = listener.accept().await.expect("accepted");
+        socket.writable().await.expect("a socket");
+        while socket.try_write(&[0; 65536]).is_ok() {}
+
+        let peer = Arc::new(Peer::new(from, Transport::Plain(socket)));
+        let seat = Arc::new(Seat {
+            peer,
+            message_stream: SHARED_MESSAGE_STREAM,
+        });
+        let service = seat.begin();
+        let wants = Wants {
+            audio: true,
+            video: true,
+        };
+        let gate = Gate::new(wants, Waits::default(), &context.config.egress);
+        let (cursor, _) = ring.cursor(Start::Oldest);
+        let mut pump = pin!(
+            CatchUp {
+                context,
+                seat,
+                cursor,
+                joining: None,
+                gate,
+                service
+            }
+            .run()
+        );
+
+        let wakes = Arc::new(Wakes::default());
+        let waker = Arc::clone(&wakes).into();
+        for _ in 0..50 {
+            let polled = poll_fn(|_| {
+                Poll::Ready(
+                    pump.as_mut()
+                        .poll(&mut task::Context::from_waker(&waker))
+                        .is_ready(),
+                )
+            });
+            assert!(!polled.await, "it has not sent the tag");
+            tokio::task::yield_now().await;
+        }
+        let wakes = wakes.0.load(Ordering::Relaxed);
+        assert!(wakes < 5, "it wanted to run {wakes} times");
+    }
+}
