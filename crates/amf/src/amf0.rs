@@ -61,6 +61,16 @@ pub fn decode_all_with(buf: &[u8], limits: Limits) -> Vec<Value> {
     values
 }
 
+/// Decodes a whole message in which everything makes sense.
+pub(crate) fn decode_strictly(buf: &[u8]) -> Result<Vec<Value>, Error> {
+    let mut decoder = Decoder::new(buf, Limits::default(), false);
+    let mut values = Vec::new();
+    while !decoder.reader.rest().is_empty() {
+        values.push(decoder.value()?);
+    }
+    Ok(values)
+}
+
 struct Decoder<'a> {
     reader: Reader<'a>,
     /// Where each object and array began, in order: what references count.

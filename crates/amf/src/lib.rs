@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`decode`], [`decode_all`], [`encode`] | AMF0, `amf0-file-format-specification` |
 //! | [`amf3::decode`] | AMF3, `amf-file-format-spec` |
+//! | [`to_amf0`] | messages of RTMP types 15 and 17 |
 //!
 //! Both versions decode to the same [`Value`]; written is AMF0 only, which every peer reads.
 //!
@@ -30,11 +31,13 @@
 mod amf0;
 pub mod amf3;
 mod encode;
+mod message;
 mod reader;
 mod value;
 
 pub use amf0::{decode, decode_all, decode_all_with, decode_with};
 pub use encode::{encode, encode_all};
+pub use message::to_amf0;
 pub use reader::Limits;
 pub use value::{Object, Value};
 

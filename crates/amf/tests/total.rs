@@ -1,7 +1,8 @@
 //! What is encoded comes back, and no bytes panic.
 
+use bytes::Bytes;
 use proptest::prelude::*;
-use weir_amf::{Object, Value, amf3, decode, decode_all, encode_all};
+use weir_amf::{Object, Value, amf3, decode, decode_all, encode_all, to_amf0};
 
 fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Object> {
     let members = prop::collection::vec((".{0,8}", value), 0..6);
@@ -28,6 +29,20 @@ fn value() -> impl Strategy<Value = Value> {
             prop::collection::vec(inner, 0..8).prop_map(Value::StrictArray),
         ]
     })
+}
+
+/// What a message in AMF3 clothes becomes can be read without AMF3: where a switch was in it, it
+/// is written anew, and what we write has none.
+fn no_switch_is_left(bytes: Vec<u8>) {
+    let body = Bytes::from(bytes);
+    let plain = to_amf0(&body);
+    if body.contains(&0x11) {
+        let mut rest = &plain[..];
+        while !rest.is_empty() {
+            assert!(decode(&mut rest).is_ok());
+        }
+        assert_eq!(encode_all(&decode_all(&plain)), plain);
+    }
 }
 
 proptest! {
@@ -68,5 +83,11 @@ proptest! {
         let _ = decode(&mut &bytes[..]);
         let _ = amf3::decode(&mut &bytes[..]);
         let _ = decode_all(&bytes);
+        no_switch_is_left(bytes);
+    }
+
+    #[test]
+    fn no_switch_is_left_in_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        no_switch_is_left(bytes);
     }
 }

@@ -45,6 +45,20 @@ pub fn video_info(codec: VideoCodec, configuration: &[u8]) -> Result<VideoInfo, 
     }
 }
 
+/// The size of the pictures, as a keyframe tells it in codecs whose records do not, or not
+/// always: VP8, VP9 and AV1.
+pub fn keyframe_size(codec: VideoCodec, keyframe: &[u8]) -> Option<(u32, u32)> {
+    let size = match codec {
+        VideoCodec::Vp8 => vp9::vp8_keyframe_size(keyframe),
+        VideoCodec::Vp9 => vp9::keyframe_size(keyframe),
+        VideoCodec::Av1 => {
+            av1::SequenceHeader::find(keyframe).map(|header| (header.width, header.height))
+        }
+        _ => None,
+    };
+    size.filter(|&(width, height)| width > 0 && height > 0)
+}
+
 /// Reads the configuration record of an audio track: an AudioSpecificConfig, OpusHead or dOps,
 /// or the FLAC stream information.
 ///

@@ -45,5 +45,5 @@ pub mod vvc;
 
 pub use error::Error;
 pub use fourcc::FourCc;
-pub use info::{AudioInfo, VideoInfo, audio_info, video_info};
+pub use info::{AudioInfo, VideoInfo, audio_info, keyframe_size, video_info};
 pub use kind::{AudioCodec, VideoCodec};

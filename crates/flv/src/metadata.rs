@@ -1,11 +1,14 @@
 //! Metadata: what `onMetaData` tells about a stream.
 
+mod tracks;
+
 use amf::{Object, Value};
 use codec::{AudioCodec, FourCc, VideoCodec};
 
 use crate::head;
 use crate::info::{Event, Info};
 use crate::tag::{Kind, Tag};
+pub use tracks::Known;
 
 const NAME: &str = "onMetaData";
 const DURATION: &str = "duration";
@@ -30,16 +33,23 @@ pub struct Metadata {
 /// `tag` as players get it: bare `onMetaData`, without the `@setDataFrame` that encoders put
 /// before it. Shares the payload. `None` if it is no metadata.
 pub fn canonical(tag: &Tag) -> Option<Tag> {
+    if !tag.is_metadata() {
+        return None;
+    }
+    Some(unwrapped(tag).unwrap_or_else(|| tag.clone()))
+}
+
+/// What stands behind an `@setDataFrame`, metadata or other data. Shares the payload. `None` if
+/// there is no such order in front, or nothing to set behind it.
+pub fn unwrapped(tag: &Tag) -> Option<Tag> {
     let Info::Data(info) = tag.info() else {
         return None;
     };
-    if info.event != Event::Metadata {
+    let set_data_frame = 3 + "@setDataFrame".len();
+    let has_name = usize::from(info.body) > set_data_frame;
+    if !info.wrapped || !has_name || info.event == Event::ClearMetadata {
         return None;
     }
-    if !info.wrapped {
-        return Some(tag.clone());
-    }
-    let set_data_frame = 3 + "@setDataFrame".len();
     let payload = tag.payload.slice(set_data_frame.min(tag.payload.len())..);
     Some(Tag::new(Kind::Data, tag.dts, payload))
 }
@@ -298,6 +308,24 @@ mod tests {
             canonical(&data(b"\x02\0\x0f@clearDataFrame\x02\0\x0aonMetaData")),
             None
         );
+    }
+
+    #[test]
+    fn other_data_is_unwrapped_too() {
+        // Such as the time of day that some encoders tell.
+        let other = data(b"\x02\0\x0d@setDataFrame\x02\0\x04onFI\x05");
+        assert_eq!(canonical(&other), None);
+        let bare = unwrapped(&other).unwrap();
+        assert_eq!(bare.payload, &b"\x02\0\x04onFI\x05"[..]);
+        assert_eq!((bare.dts, bare.is_metadata()), (7, false));
+        assert_eq!(unwrapped(&bare), None);
+        for nothing in [
+            &b"\x02\0\x0d@setDataFrame"[..],
+            b"\x02\0\x0d@setDataFrame\x05",
+            b"\x02\0\x0d@setDataFrame\x02\0\x0f@clearDataFrame",
+        ] {
+            assert_eq!(unwrapped(&data(nothing)), None);
+        }
     }
 
     #[test]

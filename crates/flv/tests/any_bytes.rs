@@ -76,6 +76,9 @@ proptest! {
             prop_assert!(bare.is_metadata());
             prop_assert_eq!(bare.body(), tag.body());
         }
+        if let Some(bare) = metadata::unwrapped(&tag) {
+            prop_assert!(tag.payload.ends_with(&bare.payload));
+        }
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub struct VideoTrack {
     pub track: u8,
     /// Its codec, where the encoder names one that we know.
     pub codec: Option<VideoCodec>,
-    /// What its record says; `None` without a record, or if we cannot read it.
+    /// What its record says, or for the size its keyframes; `None` if neither tells anything
+    /// that we can read.
     pub info: Option<Arc<codec::VideoInfo>>,
 }
 
@@ -47,7 +48,8 @@ pub struct AudioTrack {
     pub track: u8,
     /// Its codec, where the encoder names one that we know.
     pub codec: Option<AudioCodec>,
-    /// What its record says; `None` without a record, or if we cannot read it.
+    /// What its record says, or its first frame in codecs without; `None` if neither tells
+    /// anything that we can read.
     pub info: Option<Arc<codec::AudioInfo>>,
 }
 
@@ -68,6 +70,19 @@ impl Configuration {
         self.tags.first().and_then(|first| metadata(&first.tag))
     }
 
+    /// The same with the metadata of `later`, where that is this metadata, corrected: who joins
+    /// at an older place is not told what turned out to be wrong.
+    pub(crate) fn corrected_by(&self, later: &Self) -> Option<Self> {
+        let (old, new) = (self.tags.first()?, later.tags.first()?);
+        let is_corrected = old.seq == new.seq && !Arc::ptr_eq(old, new);
+        if !is_corrected || !old.tag.is_metadata() || !new.tag.is_metadata() {
+            return None;
+        }
+        let mut corrected = self.clone();
+        *corrected.tags.first_mut()? = Arc::clone(new);
+        Some(corrected)
+    }
+
     /// The video track that decides where a joiner may start: the one with the lowest number.
     pub fn main_video(&self) -> Option<&VideoTrack> {
         self.video.first()
@@ -78,3 +93,29 @@ impl Configuration {
         self.audio.first()
     }
 }
+
+impl VideoTrack {
+    fn resize(&mut self, width: u32, height: u32) {
+        let known = self.info.as_deref().cloned();
+        let info = known.or_else(|| {
+            // Without a record the codec has no more than a name.
+            let fourcc = self.codec.and_then(VideoCodec::fourcc)?;
+            Some(codec::VideoInfo {
+                codec_string: fourcc.to_string(),
+                width,
+                height,
+                frame_rate: None,
+                nal_length_size: None,
+            })
+        });
+        let resized = |info| codec::VideoInfo {
+            width,
+            height,
+            ..info
+        };
+        self.info = info.map(resized).map(Arc::new);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -16,6 +16,10 @@ const MAX_BACK_MS: i64 = 1_000;
 /// How far a track may step forward beyond what the wall clock did, in milliseconds.
 const MAX_FORWARD_MS: i64 = 10_000;
 
+/// How much later than decoded a picture may be shown, in milliseconds, for what comes behind a
+/// jump or in a new publish to begin after it.
+pub(crate) const MAX_COMPOSITION_MS: i64 = 10_000;
+
 /// How many tracks have a clock of their own.
 const MAX_TRACKS: usize = 64;
 
@@ -40,6 +44,8 @@ pub struct Timeline {
     offset: i64,
     /// The highest time that came out, in milliseconds.
     now: Option<i64>,
+    /// The highest time at which a frame is shown, in milliseconds.
+    shown: i64,
     /// The newest timestamp that came in, unwrapped.
     raw: Option<i64>,
     /// When it came in.
@@ -220,7 +226,9 @@ impl Timeline {
                 track.offset = self.offset;
             } else {
                 let gap = waited(self.ingest).clamp(1, MAX_FORWARD_MS);
-                track.offset = now.saturating_add(gap).saturating_sub(raw);
+                // Behind all that is shown, also where pictures are shown after later ones.
+                let goes_on = now.saturating_add(gap).max(self.shown + 1);
+                track.offset = goes_on.saturating_sub(raw);
                 self.offset = track.offset;
                 self.jumps += 1;
             }
@@ -232,6 +240,8 @@ impl Timeline {
         self.raw = Some(raw);
         self.ingest = arrival.ingest;
         self.now = Some(self.now.map_or(ms, |now| now.max(ms)));
+        let composition = i64::from(arrival.composition).min(MAX_COMPOSITION_MS);
+        self.shown = self.shown.max(ms + composition);
         track.raw = Some(raw);
         track.ingest = arrival.ingest;
         track.highest = track.highest.max(ms);

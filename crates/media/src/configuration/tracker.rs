@@ -1,6 +1,8 @@
 //! Follows the configuration of a stream, tag by tag.
 
+mod pictures;
 mod place;
+mod told;
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use super::{AudioTrack, Configuration, VideoTrack, metadata};
 use crate::ring::{DropReason, Limits};
 use crate::{Epoch, MarkedTag};
 use place::{Class, Place, Role, TrackSet};
+use told::Told;
 
 /// What is to become of a tag.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Change {
     frame_rate: Option<Option<f64>>,
     pub(crate) video: Vec<VideoTrack>,
     pub(crate) audio: Vec<AudioTrack>,
+    /// Tracks whose pictures have another size from here on: number, width and height.
+    resized: Vec<(u8, u32, u32)>,
 }
 
 #[derive(Debug)]
@@ -41,7 +46,8 @@ pub(crate) struct Tracker {
     entries: Vec<(Place, Arc<MarkedTag>)>,
     /// What the metadata in force says.
     frame_rate: Option<f64>,
-    /// The video tracks that had a keyframe in this epoch.
+    told: Told,
+    /// The video tracks that had a keyframe in this epoch, in the codec that they have now.
     keyed: TrackSet,
 }
 
@@ -51,6 +57,7 @@ impl Tracker {
             current,
             entries: Vec::new(),
             frame_rate: None,
+            told: Told::default(),
             keyed: TrackSet::default(),
         }
     }
@@ -68,6 +75,7 @@ impl Tracker {
     pub(crate) fn restart(&mut self, epoch: Epoch) -> Arc<Configuration> {
         self.entries.clear();
         self.frame_rate = None;
+        self.told = Told::default();
         self.keyed = TrackSet::default();
         let version = self.current.version + 1;
         self.current = Arc::new(Configuration {
@@ -111,27 +119,50 @@ impl Tracker {
             Packet::Configuration | Packet::TsConfiguration => self.check_record(&tag, limits),
             Packet::Metadata | Packet::Multichannel => Ok(self.check_extra(&tag)),
             Packet::Frame if tag.has_many_tracks() => self.check_frames(&tag, limits),
-            Packet::Frame => self.check_frame(tag.track(), codec(&tag), tag.is_video(), limits),
+            Packet::Frame => {
+                let body = || tag.body();
+                self.check_frame(tag.track(), codec(&tag), tag.is_video(), body, limits)
+            }
             Packet::End => self.check_end(&tag),
             Packet::Command | Packet::Unknown(_) => Ok(None),
             Packet::Malformed => Err(DropReason::Malformed),
         };
-        match result.and_then(|change| self.check_keyframe(&tag).map(|()| change)) {
-            Ok(None) => Verdict::Pass(tag),
-            Ok(Some(change)) => Verdict::Change(tag, change),
-            Err(reason) => Verdict::Refuse(reason),
+        let keyed = self.keyed;
+        let result = result.and_then(|change| {
+            self.begin_anew(change.as_ref());
+            self.check_keyframe(&tag).map(|()| change)
+        });
+        let mut change = match result {
+            Ok(change) => change,
+            Err(reason) => {
+                self.keyed = keyed;
+                return Verdict::Refuse(reason);
+            }
+        };
+        if tag.is_frame() {
+            self.check_size(&tag, &mut change);
+            if self.told.frame(tag.dts, &self.current) {
+                change.get_or_insert_default();
+            }
+        }
+        match change {
+            Some(change) => Verdict::Change(tag, change),
+            None => Verdict::Pass(tag),
         }
     }
 
-    fn check_data(&self, tag: Tag, event: Event) -> Verdict {
+    fn check_data(&mut self, tag: Tag, event: Event) -> Verdict {
         let place = Place::new(Role::Metadata, TrackSet::default());
         match event {
             Event::Metadata => {
                 let tag = flv::metadata::canonical(&tag).unwrap_or(tag);
-                if self.holds(place, &tag.payload) {
-                    return Verdict::Pass(tag);
+                if self.told.holds(&tag.payload) {
+                    let payload = self.told.payload().cloned().unwrap_or(tag.payload);
+                    return Verdict::Pass(Tag::new(tag.kind, tag.dts, payload));
                 }
-                let frame_rate = metadata(&tag).and_then(|values| values.frame_rate());
+                let values = metadata(&tag).unwrap_or_default();
+                let frame_rate = values.frame_rate();
+                let tag = self.told.tell(tag, &values, &self.current);
                 let change = Change {
                     place: Some(place),
                     frame_rate: Some(frame_rate),
@@ -139,14 +170,16 @@ impl Tracker {
                 };
                 Verdict::Change(tag, change)
             }
-            Event::ClearMetadata if self.has_metadata() => Verdict::Change(
-                tag,
-                Change {
+            Event::ClearMetadata if self.has_metadata() => {
+                self.told.forget();
+                let change = Change {
                     frame_rate: Some(None),
                     ..Change::default()
-                },
-            ),
-            Event::ClearMetadata | Event::Other => Verdict::Pass(tag),
+                };
+                Verdict::Change(tag, change)
+            }
+            Event::ClearMetadata => Verdict::Pass(tag),
+            Event::Other => Verdict::Pass(flv::metadata::unwrapped(&tag).unwrap_or(tag)),
         }
     }
 
@@ -205,6 +238,7 @@ impl Tracker {
         id: u8,
         codec: Option<Codec>,
         video: bool,
+        body: impl FnOnce() -> Bytes,
         limits: &Limits,
     ) -> Result<Option<Change>, DropReason> {
         if self.codec(id, video) == Some(codec) {
@@ -215,7 +249,12 @@ impl Tracker {
         }
         let mut change = Change::default();
         self.admit(id, video, &change, limits)?;
-        change.add(id, codec, video, &Bytes::new());
+        let record = if is_its_own_record(codec) {
+            body()
+        } else {
+            Bytes::new()
+        };
+        change.add(id, codec, video, &record);
         Ok(Some(change))
     }
 
@@ -224,7 +263,8 @@ impl Tracker {
         let mut all = Change::default();
         let mut result = Err(DropReason::Malformed);
         for track in flv::tracks(tag) {
-            match self.check_frame(track.id, track.codec, tag.is_video(), limits) {
+            let body = || track.body;
+            match self.check_frame(track.id, track.codec, tag.is_video(), body, limits) {
                 Ok(change) => {
                     if let Some(change) = change {
                         self.admit(track.id, tag.is_video(), &all, limits)?;
@@ -237,33 +277,6 @@ impl Tracker {
             }
         }
         result.map(|()| (!all.video.is_empty() || !all.audio.is_empty()).then_some(all))
-    }
-
-    /// Pictures that begin in mid-GOP are of use to nobody, and decoders take them badly: each
-    /// video track begins with a keyframe in each epoch.
-    fn check_keyframe(&mut self, tag: &Tag) -> Result<(), DropReason> {
-        if !tag.is_video() || !tag.is_frame() {
-            return Ok(());
-        }
-        if !tag.has_many_tracks() {
-            if tag.is_keyframe() {
-                self.keyed.insert(tag.track());
-            } else if begins_with_keyframe(codec(tag)) && !self.keyed.contains(tag.track()) {
-                return Err(DropReason::NoKeyframe);
-            }
-            return Ok(());
-        }
-        // Again it passes if one of its tracks can be decoded.
-        let mut result = Err(DropReason::NoKeyframe);
-        for track in flv::tracks(tag) {
-            if tag.is_keyframe() {
-                self.keyed.insert(track.id);
-            }
-            if !begins_with_keyframe(track.codec) || self.keyed.contains(track.id) {
-                result = Ok(());
-            }
-        }
-        result
     }
 
     /// An encoder may end its second track with a legacy tag that seems to speak of the first.
@@ -375,9 +388,17 @@ impl Tracker {
         }
         next.video.sort_by_key(|track| track.track);
         next.audio.sort_by_key(|track| track.track);
+        for (id, width, height) in change.resized {
+            let track = next.video.iter_mut().find(|track| track.track == id);
+            if let Some(track) = track {
+                track.resize(width, height);
+            }
+        }
         if let Some(place) = change.place {
             self.replace(place, marked);
         }
+        self.told.compare(&next);
+        self.correct_metadata();
         next.tags = self
             .entries
             .iter()
@@ -385,6 +406,19 @@ impl Tracker {
             .collect();
         self.current = Arc::new(next);
         Arc::clone(&self.current)
+    }
+
+    /// Keeps of the metadata for joiners what is true.
+    fn correct_metadata(&mut self) {
+        let mut entries = self.entries.iter_mut();
+        let metadata = entries.find(|(place, _)| place.role == Role::Metadata);
+        if let (Some((_, marked)), Some(payload)) = (metadata, self.told.payload())
+            && marked.tag.payload != *payload
+        {
+            let tag = Tag::new(marked.tag.kind, marked.tag.dts, payload.clone());
+            let old = MarkedTag::clone(marked);
+            *marked = Arc::new(MarkedTag { tag, ..old });
+        }
     }
 
     /// Drops what is kept of one track in `role`.
@@ -410,7 +444,7 @@ impl Change {
 
     /// How many tracks it is about.
     pub(crate) fn tracks(&self) -> usize {
-        self.video.len() + self.audio.len()
+        self.video.len() + self.audio.len() + self.resized.len()
     }
 
     fn add(&mut self, track: u8, codec: Option<Codec>, video: bool, record: &[u8]) {
@@ -428,7 +462,8 @@ impl Change {
                 Codec::Video(_) => None,
             });
             let read = |codec: AudioCodec| codec::audio_info(codec, record).ok().map(Arc::new);
-            let info = codec.filter(|_| !record.is_empty()).and_then(read);
+            let told = !record.is_empty() || is_its_own_record(codec.map(Codec::Audio));
+            let info = codec.filter(|_| told).and_then(read);
             self.audio.push(AudioTrack { track, codec, info });
         }
     }
@@ -442,13 +477,10 @@ fn codec(tag: &Tag) -> Option<Codec> {
     }
 }
 
-/// Whether a decoder gets nowhere before the first keyframe. The older codecs may refresh the
-/// picture bit by bit, and of those we do not know we know nothing.
-fn begins_with_keyframe(codec: Option<Codec>) -> bool {
-    let Some(Codec::Video(codec)) = codec else {
-        return false;
-    };
-    codec.needs_configuration() || matches!(codec, VideoCodec::Vp8 | VideoCodec::Vp9)
+/// Whether any frame tells what in other codecs a record does.
+fn is_its_own_record(codec: Option<Codec>) -> bool {
+    use AudioCodec::{Ac3, Eac3, Mp3};
+    matches!(codec, Some(Codec::Audio(Mp3 | Ac3 | Eac3)))
 }
 
 fn needs_configuration(codec: Option<Codec>) -> bool {

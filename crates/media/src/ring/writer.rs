@@ -15,7 +15,9 @@ use super::{Block, Index, Inner, Limits, Mark};
 use crate::configuration::{Change, Configuration, Tracker, Verdict};
 use crate::ring::block::SLOTS;
 use crate::sync::{Ordering, write};
-use crate::timeline::{Arrival, Samples, Stamp, Timeline, frame_rate_from_number};
+use crate::timeline::{
+    Arrival, MAX_COMPOSITION_MS, Samples, Stamp, Timeline, frame_rate_from_number,
+};
 use crate::{Epoch, MarkedTag};
 
 /// What a tag costs beside its payload.
@@ -71,25 +73,32 @@ struct PlayClock {
     shift: Option<i64>,
     /// The highest time given to a frame, and when that frame came in.
     last: Option<(i64, i64)>,
+    /// The highest time at which a frame is presented.
+    shown: i64,
 }
 
 /// A clock that was set must not send players into next year.
 const MAX_GAP_MS: i64 = 3_600_000;
 
 impl PlayClock {
-    /// The shift for a tag at `ms` of its epoch.
-    fn shift(&mut self, ms: i64, drives: bool, ingest: i64) -> i64 {
+    /// The shift for a tag at `ms` of its epoch, presented `composition` later.
+    fn shift(&mut self, ms: i64, composition: i64, drives: bool, ingest: i64) -> i64 {
         let shift = match (self.shift, self.last) {
             (Some(shift), _) => shift,
             (None, None) => 0,
             // Configuration in front of the first frame of an epoch.
             (None, Some((last, _))) if !drives => last - ms,
             (None, Some((last, then))) => {
-                last - ms + (ingest.saturating_sub(then) / 1_000_000).clamp(1, MAX_GAP_MS)
+                let gap = (ingest.saturating_sub(then) / 1_000_000).clamp(1, MAX_GAP_MS);
+                // Pictures that were sent before the others they are shown after: time must not
+                // step back for who shows them either.
+                (last + gap).max(self.shown + 1) - ms
             }
         };
         if drives {
             self.shift = Some(shift);
+            let shown = ms + shift + composition.min(MAX_COMPOSITION_MS);
+            self.shown = self.shown.max(shown);
             let highest = self.last.map_or(i64::MIN, |(last, _)| last).max(ms + shift);
             self.last = Some((highest, ingest));
         }
@@ -171,7 +180,8 @@ impl Writer {
         let drives = tag.is_frame();
         let stamp = self.timeline.stamp(&arrival(&tag, drives, ingest));
         let tag = tag.with_dts(stamp.ms as u32);
-        let shift = self.play.shift(stamp.ms, drives, ingest);
+        let composition = i64::from(tag.composition());
+        let shift = self.play.shift(stamp.ms, composition, drives, ingest);
         let seq = ring.head.load(Ordering::Relaxed);
 
         let bytes = tag.payload.len().saturating_add(cost);
@@ -280,6 +290,11 @@ impl Writer {
             index.waits_for_keypoint = self.gop.waits();
         }
         if let Some(configuration) = configuration {
+            if let Some(mark) = &mut index.mark
+                && let Some(corrected) = mark.configuration.corrected_by(&configuration)
+            {
+                mark.configuration = Arc::new(corrected);
+            }
             index.configure(seq + 1, configuration);
         }
         block.set(marked);

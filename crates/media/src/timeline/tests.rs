@@ -107,6 +107,28 @@ fn an_encoder_that_restarts_its_clock_goes_on_where_the_stream_is() {
 }
 
 #[test]
+fn what_comes_after_a_jump_is_shown_after_all_before() {
+    let mut timeline = Timeline::new();
+    let picture = |dts, composition, ingest| Arrival {
+        composition,
+        ..at(Kind::Video, dts, ingest)
+    };
+    // I, P, B: the second is shown last, and the clock restarts right behind the third.
+    let shown: Vec<_> = [(50_000, 80), (50_040, 120), (50_080, 0), (0, 80), (40, 120)]
+        .into_iter()
+        .map(|(dts, composition)| {
+            let stamp = timeline.stamp(&picture(dts, composition, 0));
+            stamp.ms + i64::from(composition)
+        })
+        .collect();
+    assert_eq!(shown, [50_080, 50_160, 50_080, 50_241, 50_321]);
+    // Garbage does not send the stream into next week.
+    timeline.stamp(&picture(80, i32::MAX, 0));
+    let after = timeline.stamp(&picture(3_000_000, 0, 0)).ms;
+    assert_eq!(after, 50_241 + MAX_COMPOSITION_MS + 1);
+}
+
+#[test]
 fn a_track_that_follows_a_jump_does_not_step_back() {
     let mut timeline = Timeline::new();
     timeline.stamp(&at(Kind::Video, 50_000, 0));

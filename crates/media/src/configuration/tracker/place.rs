@@ -64,6 +64,12 @@ impl TrackSet {
         }
     }
 
+    pub(super) fn remove(&mut self, track: u8) {
+        let mut gone = Self::default();
+        gone.insert(track);
+        self.remove_all(gone);
+    }
+
     pub(super) fn contains(self, track: u8) -> bool {
         let word = self.0.get(usize::from(track / 64));
         word.is_some_and(|word| word >> (track % 64) & 1 == 1)

@@ -4,10 +4,13 @@
 //! *Polling* readers are looked after by one thread, which is how a group of players is served.
 //! *Waiting* readers are a task each on one current-thread runtime: the price of a wake-up, which
 //! both channels pay. A channel holds what a joiner needs as well, so that both hold the same
-//! number of tags. Throughput is in deliveries (tags times readers).
+//! number of tags. What is sent was captured from a real encoder. Throughput is in deliveries
+//! (tags times readers).
 //!
 //! `cargo bench -p weir-media`. Ring and broadcast alternate within a group, so that a busy
 //! machine is unfair to neither.
+
+mod source;
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -15,13 +18,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flv::{Kind, Tag};
+use flv::Tag;
+use source::Source;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast;
 use tokio::task::LocalSet;
-use weir_media::{Cursor, Epoch, Limits, Publisher, ReadError, Ring, Start};
+use weir_media::{Cursor, Epoch, Limits, Publisher, Pushed, ReadError, Ring, Start};
 
 const READERS: [usize; 3] = [1, 100, 10_000];
 /// Tags between two rounds of reading.
@@ -29,40 +32,9 @@ const PATTERNS: [(&str, u32); 2] = [("steady", 1), ("burst", 64)];
 /// What a broadcast channel holds; a ring holds about as much at these limits.
 const HELD: usize = 1024;
 
-/// Where tags come from: a GOP of 50, 40 ms apart, whose payloads share one buffer.
-struct Source {
-    key: Bytes,
-    inter: Bytes,
-    next: u32,
-}
-
-impl Source {
-    fn new() -> Self {
-        let mut picture = vec![0x12; 8000];
-        let key = Bytes::from(picture.clone());
-        picture[0] = 0x22;
-        Self {
-            key,
-            inter: Bytes::from(picture),
-            next: 0,
-        }
-    }
-
-    fn tag(&mut self) -> Tag {
-        let n = self.next;
-        self.next = self.next.wrapping_add(1);
-        let payload = if n.is_multiple_of(50) {
-            &self.key
-        } else {
-            &self.inter
-        };
-        Tag::new(Kind::Video, n.wrapping_mul(40), payload.clone())
-    }
-}
-
-fn ring() -> (Ring, Publisher) {
+fn ring(source: &Source) -> (Ring, Publisher) {
     let limits = Limits {
-        max_duration: Duration::from_secs(40),
+        max_duration: source.duration(HELD),
         ..Limits::default()
     };
     let ring = Ring::new(limits);
@@ -73,7 +45,8 @@ fn ring() -> (Ring, Publisher) {
 fn push(publisher: &mut Publisher, source: &mut Source) {
     let tag = source.tag();
     let ingest = i64::from(tag.dts) * 1_000_000;
-    publisher.push(tag, ingest).expect("the only publisher");
+    let pushed = publisher.push(tag, ingest).expect("the only publisher");
+    assert!(matches!(pushed, Pushed::Stored(_)));
 }
 
 /// What a reader does with a tag: enough that it has to be fetched.
@@ -104,13 +77,14 @@ fn read_broadcast(receiver: &mut broadcast::Receiver<Arc<Tag>>) -> usize {
 }
 
 fn polling(criterion: &mut Criterion) {
+    let source = Source::captured();
     for (pattern, tags) in PATTERNS {
         let mut group = criterion.benchmark_group(format!("polling/{pattern}"));
         for readers in READERS {
             group.throughput(Throughput::Elements(u64::from(tags) * readers as u64));
             group.bench_function(BenchmarkId::new("ring", readers), |bencher| {
-                let (ring, mut publisher) = ring();
-                let mut source = Source::new();
+                let mut source = source.clone();
+                let (ring, mut publisher) = ring(&source);
                 let mut cursors: Vec<_> =
                     (0..readers).map(|_| ring.cursor(Start::Live).0).collect();
                 bencher.iter(|| {
@@ -120,7 +94,7 @@ fn polling(criterion: &mut Criterion) {
             });
             group.bench_function(BenchmarkId::new("broadcast", readers), |bencher| {
                 let (sender, receiver) = broadcast::channel(HELD);
-                let mut source = Source::new();
+                let mut source = source.clone();
                 let mut receivers: Vec<_> = (0..readers).map(|_| receiver.resubscribe()).collect();
                 drop(receiver);
                 bencher.iter(|| {
@@ -196,6 +170,7 @@ fn time_rounds(
 }
 
 fn waiting(criterion: &mut Criterion) {
+    let source = Source::captured();
     for (pattern, tags) in PATTERNS {
         let mut group = criterion.benchmark_group(format!("waiting/{pattern}"));
         for readers in READERS {
@@ -203,8 +178,8 @@ fn waiting(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(deliveries));
             group.bench_function(BenchmarkId::new("ring", readers), |bencher| {
                 let runtime = Builder::new_current_thread().build().expect("a runtime");
-                let (ring, mut publisher) = ring();
-                let mut source = Source::new();
+                let mut source = source.clone();
+                let (ring, mut publisher) = ring(&source);
                 let round = Rc::new(Round::default());
                 let local = LocalSet::new();
                 for _ in 0..readers {
@@ -219,7 +194,7 @@ fn waiting(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("broadcast", readers), |bencher| {
                 let runtime = Builder::new_current_thread().build().expect("a runtime");
                 let (sender, receiver) = broadcast::channel(HELD);
-                let mut source = Source::new();
+                let mut source = source.clone();
                 let round = Rc::new(Round::default());
                 let local = LocalSet::new();
                 for _ in 0..readers {
@@ -246,8 +221,8 @@ fn writing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("writing");
     group.throughput(Throughput::Elements(1));
     group.bench_function("ring", |bencher| {
-        let (_ring, mut publisher) = ring();
-        let mut source = Source::new();
+        let mut source = Source::captured();
+        let (_ring, mut publisher) = ring(&source);
         bencher.iter(|| push(&mut publisher, &mut source));
     });
     group.finish();
