@@ -87,6 +87,30 @@ async fn the_metrics_have_their_names_and_count() {
 }
 
 #[tokio::test]
+async fn what_is_sent_to_a_player_alone_counts_in_the_delivery() {
+    let node = Node::start(&[]).await;
+    let clip = Clip::of(Recipe::H264_AAC);
+    let publisher = Publisher::start(&node.url("live/cam"), sent(&clip.tags, 9), 1.0)
+        .await
+        .expect("accepted");
+    let mut player = Peer::play(node.rtmp, "live", "cam").await;
+    // No group serves one that wants something of its own.
+    player.command("receiveAudio", 1, &[false.into()]).await;
+    player.settled().await;
+    let count = async || {
+        node.metric("weir_delivery_seconds_count{protocol=\"rtmp\"}")
+            .await
+    };
+    let before = count().await;
+    until("deliveries", async || {
+        (count().await >= before + 10.0).then_some(())
+    })
+    .await;
+    drop(publisher);
+    node.stopped().await;
+}
+
+#[tokio::test]
 async fn unknown_paths_are_answered_in_json() {
     let node = Node::start(&[]).await;
     let answer = node.get("/nowhere").await;

@@ -1,5 +1,7 @@
 //! The pump of a player that is not in a group: it joins, it is behind, or it wants something of its own.
 
+mod main_tracks;
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use crate::context::Context;
 use crate::gate::{Gate, Verdict};
 use crate::peer::Written;
 use crate::seat::{Seat, Service, Standing, Waits};
+pub(crate) use main_tracks::MainTracks;
+use main_tracks::{Mains, Part};
 
 /// A player's own pump writes about this much before others run.
 const TURN: usize = 64 << 10;
@@ -47,6 +51,8 @@ pub(crate) struct CatchUp {
     pub(crate) cursor: Cursor,
     pub(crate) joining: Option<Joining>,
     pub(crate) gate: Gate,
+    /// If it is to get no other tracks.
+    pub(crate) main: Option<MainTracks>,
     /// Under which it writes.
     pub(crate) service: Service,
 }
@@ -109,7 +115,9 @@ impl CatchUp {
     }
 
     fn may_join_group(&self) -> bool {
+        let main = self.main.as_ref();
         self.gate.is_open()
+            && main.is_none_or(|main| main.are_all(self.context.clock.now()))
             && self.seat.message_stream == SHARED_MESSAGE_STREAM
             && self.joining.is_none()
     }
@@ -124,11 +132,18 @@ impl CatchUp {
         let mut gate = self.gate.clone();
         let mut judged = Vec::new();
         let mut opens = false;
+        // The first tag that is sent and no part of what a joiner is given to begin with.
+        let mut oldest = None;
         match self.cursor.read() {
             Ok(batch) if batch.is_empty() => return Ok(Turn::Idle),
             Ok(batch) => {
                 for tag in batch.iter() {
-                    let verdict = gate.judge(tag, now);
+                    let main = self.main.as_mut();
+                    let part = main.map_or(Part::Whole, |main| main.part(tag, now));
+                    let verdict = match part {
+                        Part::Nothing => Verdict::LeaveOut,
+                        Part::Whole | Part::Instead(_) => gate.judge(tag, now),
+                    };
                     if verdict == Verdict::TooSlow {
                         if burst.is_empty() {
                             return Ok(Turn::Over(Outcome::TooSlow));
@@ -144,20 +159,31 @@ impl CatchUp {
                         burst.push([]);
                         continue;
                     }
+                    if oldest.is_none() && !gate.was_there(tag) {
+                        oldest = Some((tag.seq, tag.ingest));
+                    }
                     // What comes before the first tag goes out with it.
                     let mut opening = Vec::new();
                     if let Some(joining) = &self.joining
                         && !opens
                     {
                         opens = true;
-                        opening = opening_of(&joining.join, tag, message_stream, &context);
+                        let join = &joining.join;
+                        let mains = self.main.as_ref();
+                        let mains = mains.map(|_| Mains::of(&join.configuration));
+                        opening = opening_of(join, mains, tag, message_stream, &context);
                     }
-                    if message_stream == SHARED_MESSAGE_STREAM {
+                    let own = match &part {
+                        Part::Instead(ordinary) => Some(ordinary),
+                        _ if message_stream == SHARED_MESSAGE_STREAM => None,
+                        _ => Some(&tag.tag),
+                    };
+                    if let Some(own) = own {
+                        let wire = own_wire(own, time_of(tag), message_stream, &context);
+                        burst.push(opening.iter().chain(&wire));
+                    } else {
                         let wire = rtmp_wire(tag, context.rtmp.outbound_chunk_size());
                         burst.push(opening.iter().chain(wire));
-                    } else {
-                        let wire = own_wire(&tag.tag, time_of(tag), message_stream, &context);
-                        burst.push(opening.iter().chain(&wire));
                     }
                     // A joiner gets its first picture before anyone gets a backlog.
                     let pictured = self.joining.is_some() && tag.keypoint;
@@ -203,7 +229,9 @@ impl CatchUp {
                 context.metrics.left_out(judged.waits.skip_video);
             }
         }
-        context.metrics.egress(written.bytes);
+        let delivered = oldest.filter(|(seq, _)| *seq < written.next);
+        let age = delivered.map(|(_, ingest)| context.clock.since(ingest));
+        context.metrics.delivered_alone(written.bytes, age);
         self.gate.waits = waits(written.next);
         self.cursor.seek(written.next);
         Ok(if written.blocked {
@@ -214,9 +242,11 @@ impl CatchUp {
     }
 }
 
-/// What a joiner needs before its first tag: metadata and the configuration of that moment.
+/// What a joiner needs before its first tag: metadata and the configuration of that moment, of all
+/// tracks or of the main ones.
 fn opening_of(
     join: &Join,
+    mains: Option<Mains>,
     first: &MarkedTag,
     message_stream: u32,
     context: &Context,
@@ -232,7 +262,11 @@ fn opening_of(
         } else {
             first.play_ms()
         };
-        slices.extend(own_wire(&tag.tag, time, message_stream, context));
+        match mains.map_or(Part::Whole, |mains| mains.part(&tag.tag)) {
+            Part::Whole => slices.extend(own_wire(&tag.tag, time, message_stream, context)),
+            Part::Instead(own) => slices.extend(own_wire(&own, time, message_stream, context)),
+            Part::Nothing => {}
+        }
     }
     slices
 }
@@ -253,15 +287,19 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{self, Poll, Wake};
 
-    use flv::{Kind, Tag};
     use media::{Epoch, Limits, Ring, Start};
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Tracks};
     use crate::gate::Wants;
-    use crate::peer::Peer;
-    use crate::transport::Transport;
+    use crate::metrics::recorded::Recorded;
+    use crate::tests::pair::{all, connected, sound};
+
+    const BOTH: Wants = Wants {
+        audio: true,
+        video: true,
+        tracks: Tracks::All,
+    };
 
     /// Counts how often a pump wants to run.
     #[derive(Default)]
@@ -278,30 +316,20 @@ mod tests {
         let context = Arc::new(Context::new(Config::default(), 1));
         let ring = Ring::new(Limits::default());
         let mut publisher = ring.begin(Epoch::new(1, 1), context.clock.now());
-        // A frame of MP3, which needs no configuration.
-        let sound = Tag::new(Kind::Audio, 0, Bytes::from_static(&[0x2f, 0xff, 0xfb]));
         publisher
-            .push(sound, context.clock.now())
+            .push(sound(0), context.clock.now())
             .expect("no other publisher");
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-        let address = listener.local_addr().expect("an address");
-        let _deaf = TcpStream::connect(address).await.expect("connected");
-        let (socket, from) = listener.accept().await.expect("accepted");
-        socket.writable().await.expect("a socket");
-        while socket.try_write(&[0; 65536]).is_ok() {}
+        let (peer, _deaf) = connected().await;
+        peer.transport.writable().await.expect("a socket");
+        while peer.transport.try_write(&[0; 65536]).is_ok() {}
 
-        let peer = Arc::new(Peer::new(from, Transport::Plain(socket)));
         let seat = Arc::new(Seat {
             peer,
             message_stream: SHARED_MESSAGE_STREAM,
         });
         let service = seat.begin();
-        let wants = Wants {
-            audio: true,
-            video: true,
-        };
-        let gate = Gate::new(wants, Waits::default(), &context.config.egress);
+        let gate = Gate::new(BOTH, Waits::default(), &context.config.egress);
         let (cursor, _) = ring.cursor(Start::Oldest);
         let mut pump = pin!(
             CatchUp {
@@ -310,6 +338,7 @@ mod tests {
                 cursor,
                 joining: None,
                 gate,
+                main: None,
                 service
             }
             .run()
@@ -330,5 +359,113 @@ mod tests {
         }
         let wakes = wakes.0.load(Ordering::Relaxed);
         assert!(wakes < 5, "it wanted to run {wakes} times");
+    }
+
+    /// Serves two tags to a player of the main tracks; what becomes of its pump, and what is sent.
+    async fn of_main_tracks(frames: [&'static [u8]; 2]) -> (Option<Outcome>, Vec<u8>) {
+        let context = Arc::new(Context::new(Config::default(), 1));
+        let ring = Ring::new(Limits::default());
+        let now = context.clock.now();
+        let mut publisher = ring.begin(Epoch::new(1, 1), now);
+        for frame in frames {
+            let tag = flv::Tag::new(flv::Kind::Audio, 0, Bytes::from_static(frame));
+            publisher.push(tag, now).expect("no other publisher");
+        }
+        let (peer, far) = connected().await;
+        peer.transport.writable().await.expect("a socket");
+        let seat = Arc::new(Seat {
+            peer: Arc::clone(&peer),
+            message_stream: SHARED_MESSAGE_STREAM,
+        });
+        let service = seat.begin();
+        let wants = Wants::both(Tracks::Main);
+        let gate = Gate::new(wants, Waits::default(), &context.config.egress);
+        let (cursor, _) = ring.cursor(Start::Oldest);
+        let mut pump = Box::pin(
+            CatchUp {
+                context,
+                seat,
+                cursor,
+                joining: None,
+                gate,
+                main: Some(MainTracks::new(ring.clone())),
+                service,
+            }
+            .run(),
+        );
+        let mut outcome = None;
+        for _ in 0..20 {
+            outcome = futures::FutureExt::now_or_never(&mut pump);
+            if outcome.is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(pump);
+        (outcome, all(peer, far).await)
+    }
+
+    #[tokio::test]
+    async fn a_player_of_the_main_tracks_is_served_alone_while_there_are_others() {
+        // MP3, which needs no configuration: of track 0, as it always was, and of a track 1.
+        let (main, other): (&[u8], &[u8]) = (&[0x2F, 1], b"\x95\x01.mp3\x01a");
+        let (outcome, sent) = of_main_tracks([main, main]).await;
+        assert!(matches!(outcome, Some(Outcome::CaughtUp(2))), "{outcome:?}");
+        let (outcome, half) = of_main_tracks([main, other]).await;
+        assert!(outcome.is_none(), "{outcome:?}");
+        assert!(half.ends_with(main) && half.len() * 2 == sent.len());
+    }
+
+    /// Sends three tags, all a second old, to a player that joined when so many of them were there.
+    async fn delivery(there: u64) -> usize {
+        let context = Arc::new(Context::new(Config::default(), 1));
+        let ring = Ring::new(Limits::default());
+        let a_second_ago = context.clock.now() - 1_000_000_000;
+        let mut publisher = ring.begin(Epoch::new(1, 1), a_second_ago);
+        for dts in [0, 20, 40] {
+            publisher
+                .push(sound(dts), a_second_ago)
+                .expect("no other publisher");
+        }
+        let (peer, _far) = connected().await;
+        peer.transport.writable().await.expect("a socket");
+        let seat = Arc::new(Seat {
+            peer,
+            message_stream: SHARED_MESSAGE_STREAM,
+        });
+        let mut gate = Gate::new(BOTH, Waits::default(), &context.config.egress);
+        gate.joined_at = there;
+        let service = seat.begin();
+        let (cursor, _) = ring.cursor(Start::Oldest);
+        let catch_up = CatchUp {
+            context,
+            seat,
+            cursor,
+            joining: None,
+            gate,
+            main: None,
+            service,
+        };
+        match catch_up.run().await {
+            Outcome::CaughtUp(next) => usize::try_from(next).expect("a few"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_age_of_what_is_delivered_is_recorded_once_per_write_and_not_for_the_past() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        for (there, expected) in [(0, 1), (2, 1), (3, 0)] {
+            let recorded = Recorded::default();
+            let written = recorded.during(|| runtime.block_on(delivery(there)));
+            assert_eq!(written, 3);
+            let ages = recorded.samples("weir_delivery_seconds{protocol=\"rtmp\"}");
+            assert_eq!(ages.len(), expected, "{there} before: {ages:?}");
+            assert!(ages.iter().all(|age| (1.0..10.0).contains(age)), "{ages:?}");
+            assert!(recorded.count("weir_egress_bytes_total{protocol=\"rtmp\"}") > 0.0);
+        }
     }
 }

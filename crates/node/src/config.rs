@@ -86,7 +86,7 @@ section! {
         /// Applications that exist. Empty: any. A connect to another is rejected.
         apps: Vec<String> = Vec::new(), "names";
         /// Enhanced RTMP: `auto` answers those who announce it, `legacy` never does, `only`
-        /// rejects those who don't.
+        /// rejects those who don't: OBS too, which announces nothing even when it sends AV1.
         enhanced: rtmp::Enhanced = rtmp::Enhanced::Auto, "choice";
     }
 }
@@ -116,8 +116,8 @@ section! {
         grace: Duration = Duration::from_secs(10), "duration";
         /// A publisher silent for this long can be replaced.
         silence: Duration = Duration::from_secs(3), "duration";
-        /// Who may replace a publisher: `same_identity_or_stale` the same encoder at once, others
-        /// once it is silent; `reject` nobody; `always` anybody.
+        /// Who may replace a publisher: `same_identity_or_stale` whoever has the same token at once
+        /// (see `auth.static`), others once it is silent; `reject` nobody; `always` anybody.
         on_conflict: OnConflict = OnConflict::SameIdentityOrStale, "choice";
     }
 }
@@ -129,6 +129,10 @@ section! {
         wait: Duration = Duration::ZERO, "duration";
         /// Players start with the current GOP. Without: at the next keyframe.
         gop_cache: bool = true, "flag";
+        /// What players get of a stream with several audio or video tracks if they do not ask with
+        /// `?tracks=`: `all`, or `main`, the first of each kind. Players that know one track alone
+        /// (ffmpeg up to 7, VLC 3) take up to 40 s to start with `all`.
+        tracks: Tracks = Tracks::All, "choice";
     }
 }
 
@@ -178,7 +182,7 @@ section! {
         /// A connection on which nothing has moved for this long is closed.
         idle_timeout: Duration = Duration::from_secs(60), "duration";
         /// Pause between two pings to a peer.
-        ping_interval: Duration = Duration::from_secs(30), "duration";
+        ping_interval: Duration = Duration::from_secs(20), "duration";
         /// A peer that neither answers a ping nor moves any bytes for this long is gone.
         ping_timeout: Duration = Duration::from_secs(60), "duration";
         /// Longest RTMP message.
@@ -211,6 +215,19 @@ impl Choice for Role {
         ("origin", Self::Origin),
         ("edge", Self::Edge),
     ];
+}
+
+/// Which tracks a player gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracks {
+    /// All there are.
+    All,
+    /// The first of each kind, in ordinary tags.
+    Main,
+}
+
+impl Choice for Tracks {
+    const CHOICES: &'static [(&'static str, Self)] = &[("all", Self::All), ("main", Self::Main)];
 }
 
 /// Who may replace a publisher.
@@ -291,5 +308,16 @@ impl Config {
             enhanced: rtmp.enhanced,
             ..rtmp::Config::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_player_hears_a_ping_well_before_it_gives_a_silent_server_up() {
+        let (session, player) = (Config::default().session(), rtmp::client::Config::default());
+        assert!(session.ping_interval + Duration::from_secs(5) < player.read_timeout);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::net::TcpStream;
-use tracing::{Instrument, debug, info_span};
+use tracing::{debug, info_span};
 
 use crate::admission::Permit;
 use crate::context::Context;
@@ -90,6 +90,8 @@ pub(crate) struct State {
     peer: Arc<Peer>,
     protocol: &'static str,
     since: Instant,
+    /// How it ends: by us, also in a panic, unless its pump says otherwise.
+    end: End,
     _pump: Pump,
     _permit: Permit,
     _counted: Held,
@@ -120,10 +122,10 @@ impl Actor for Connection {
         } = accepted;
         let transport = Transport::new(socket, tls)?;
         let peer = Arc::new(Peer::new(addr, transport));
-        let conversation =
-            Conversation::new(Arc::clone(&context), node, Arc::clone(&peer), refusal);
         let span = info_span!("connection", peer = %addr, protocol);
-        let pump = Pump::reporting(conversation.run().instrument(span), move |end| {
+        let conversation =
+            Conversation::new(Arc::clone(&context), node, Arc::clone(&peer), refusal, span);
+        let pump = Pump::reporting(conversation.run(), move |end| {
             drop(myself.cast(Message::PumpEnded(end)));
         });
         Ok(State {
@@ -132,6 +134,7 @@ impl Actor for Connection {
             peer,
             protocol,
             since: Instant::now(),
+            end: End::Closed,
             _pump: pump,
             _permit: permit,
         })
@@ -145,15 +148,12 @@ impl Actor for Connection {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::PumpEnded(Some(end)) => {
-                state
-                    .context
-                    .metrics
-                    .disconnected(state.protocol, end.label());
+                state.end = end;
                 debug!(
                     peer = %state.peer.addr,
                     end = end.label(),
                     seconds = state.since.elapsed().as_secs(),
-                    bytes_out = state.peer.sent(),
+                    media_bytes_out = state.peer.sent(),
                     "disconnected"
                 );
                 myself.stop(None);
@@ -171,6 +171,8 @@ impl Actor for Connection {
 
 impl Drop for State {
     fn drop(&mut self) {
+        let metrics = &self.context.metrics;
+        metrics.disconnected(self.protocol, self.end.label());
         // Others may hold the peer a moment longer; the socket closes now.
         self.peer.transport.shutdown();
     }

@@ -28,14 +28,15 @@ impl Context {
     /// Of a node with that number, on the runtime at hand.
     pub(crate) fn new(config: Config, node_number: u64) -> Context {
         let limits = &config.limits;
+        let workers = tokio::runtime::Handle::current().metrics().num_workers();
         Context {
             rtmp: Arc::new(config.session()),
             clock: Clock::start(),
-            pace: Pace::new(config.egress.coalesce),
+            pace: Pace::new(config.egress.coalesce, workers),
             auth: Auth::new(&config.auth),
             admission: Admission::new(limits.connections, limits.connections_per_address),
             metrics: Metrics::new(),
-            workers: tokio::runtime::Handle::current().metrics().num_workers(),
+            workers,
             node_number,
             config,
         }

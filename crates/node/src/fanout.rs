@@ -14,7 +14,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire};
+use crate::config::Tracks;
 use crate::context::Context;
+use crate::gate::is_multitrack;
 use crate::peer::{Peer, Served};
 use crate::pump::Pump;
 use crate::seat::{Seat, Service, Standing, Waits};
@@ -74,15 +76,17 @@ impl GroupDoor {
 pub(crate) struct Member {
     peer: Arc<Peer>,
     service: Service,
+    tracks: Tracks,
     subscriber: ActorRef<subscriber::Message>,
 }
 
 impl Member {
-    /// A player that is sent the tags from `next` on under that service.
+    /// A player that is sent the tags from `next` on under that service, as long as it wants them all.
     pub(crate) fn new(
         seat: &Seat,
         service: Service,
         next: u64,
+        tracks: Tracks,
         subscriber: ActorRef<subscriber::Message>,
     ) -> Member {
         let standing = Standing {
@@ -93,6 +97,7 @@ impl Member {
         Member {
             peer: Arc::clone(&seat.peer),
             service,
+            tracks,
             subscriber,
         }
     }
@@ -167,6 +172,7 @@ impl Fanout {
             context: Arc::clone(&self.context),
             members: Vec::new(),
             burst: Burst::default(),
+            multitrack: false,
             last_write: Instant::now(),
             oldest: 0,
             video: VideoPace::default(),
@@ -186,6 +192,8 @@ struct Server {
     context: Arc<Context>,
     members: Vec<Member>,
     burst: Burst,
+    /// The burst has something of further tracks.
+    multitrack: bool,
     last_write: Instant,
     /// When the oldest tag of the burst came in.
     oldest: i64,
@@ -203,6 +211,7 @@ impl Server {
             let (mut cursor, _) = self.ring.cursor(Start::At(first));
             while !self.members.is_empty() {
                 self.burst.restart(cursor.position());
+                self.multitrack = false;
                 tokio::select! {
                     () = cursor.ready() => {
                         let whole = self.gather(&mut cursor).await;
@@ -259,6 +268,7 @@ impl Server {
                                 self.oldest = tag.ingest;
                             }
                             frame |= !tag.tag.is_audio();
+                            self.multitrack |= is_multitrack(&tag.tag);
                             self.video.note(tag);
                             self.burst
                                 .push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
@@ -296,6 +306,12 @@ impl Server {
         }
     }
 
+    fn count(&self, bytes: usize, served: usize) {
+        let age = self.context.clock.since(self.oldest);
+        self.context.metrics.delivered(bytes, served, age);
+        self.context.pace.wrote(served);
+    }
+
     async fn write(&mut self) {
         if self.burst.is_empty() {
             return;
@@ -309,6 +325,11 @@ impl Server {
         let mut bytes = 0;
         let mut served = 0;
         while let Some(member) = self.members.get(index) {
+            if self.multitrack && member.tracks == Tracks::Main {
+                // Its own pump chooses for it.
+                drop(self.members.swap_remove(index));
+                continue;
+            }
             if turn % TOUCHED == 0 {
                 let ahead = self.members.iter().skip(index).take(TOUCHED);
                 std::hint::black_box(ahead.filter(|member| member.peer.touch()).count());
@@ -335,18 +356,12 @@ impl Server {
             }
             turn += 1;
             if turn == WRITES_PER_TURN {
-                self.context.metrics.delivered(
-                    bytes,
-                    served,
-                    self.context.clock.since(self.oldest),
-                );
+                self.count(bytes, served);
                 (turn, bytes, served) = (0, 0, 0);
                 tokio::task::yield_now().await;
             }
         }
-        self.context
-            .metrics
-            .delivered(bytes, served, self.context.clock.since(self.oldest));
+        self.count(bytes, served);
         self.inbox.size.store(self.members.len(), Ordering::Relaxed);
         self.burst.shrink(KEEP_BUFFER);
     }
@@ -411,15 +426,15 @@ mod tests {
         }
     }
 
-    /// A group of so many players, and the players' ends.
-    async fn group(ring: &Ring, players: usize) -> (Server, Vec<std::net::TcpStream>) {
+    /// A group of players that want these tracks, and the players' ends.
+    async fn group(ring: &Ring, players: &[Tracks]) -> (Server, Vec<std::net::TcpStream>) {
         let context = Arc::new(Context::new(Config::default(), 1));
         let (nobody, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");
         let mut ends = Vec::new();
         let mut members = Vec::new();
-        for _ in 0..players {
+        for &tracks in players {
             let end = TcpStream::connect(address).await.expect("connected");
             let (socket, from) = listener.accept().await.expect("accepted");
             ends.push(end.into_std().expect("a socket"));
@@ -429,7 +444,7 @@ mod tests {
                 message_stream: SHARED_MESSAGE_STREAM,
             };
             let service = seat.begin();
-            members.push(Member::new(&seat, service, 0, nobody.clone()));
+            members.push(Member::new(&seat, service, 0, tracks, nobody.clone()));
         }
         let server = Server {
             inbox: Arc::default(),
@@ -437,6 +452,7 @@ mod tests {
             context,
             members,
             burst: Burst::default(),
+            multitrack: false,
             last_write: Instant::now(),
             oldest: 0,
             video: VideoPace::default(),
@@ -452,7 +468,7 @@ mod tests {
             .expect("a runtime");
         let ring = Ring::new(media::Limits::default());
         let mut publisher = ring.begin(media::Epoch::new(1, 1), 0);
-        let (mut server, mut ends) = runtime.block_on(group(&ring, players));
+        let (mut server, mut ends) = runtime.block_on(group(&ring, &vec![Tracks::All; players]));
         let (mut cursor, _) = ring.cursor(Start::At(0));
         let mut counted = 0;
         for number in 0..200u32 {
@@ -478,6 +494,37 @@ mod tests {
         }
         assert_eq!(server.members.len(), players, "nobody fell behind");
         counted
+    }
+
+    #[tokio::test]
+    async fn who_wants_the_main_tracks_rides_along_until_another_track_comes() {
+        let ring = Ring::new(media::Limits::default());
+        let mut publisher = ring.begin(media::Epoch::new(1, 1), 0);
+        let (mut server, mut ends) = group(&ring, &[Tracks::Main, Tracks::All]).await;
+        let (mut cursor, _) = ring.cursor(Start::At(0));
+        // Frames of MP3, which need no configuration: an ordinary one, and one of a track 1.
+        let frames: [&[u8]; 2] = [&[0x2F, 1], b"\x95\x01.mp3\x01a"];
+        let mut served: Vec<Vec<Tracks>> = Vec::new();
+        for frame in frames {
+            let tag = Tag::new(Kind::Audio, 0, Bytes::from_static(frame));
+            publisher.push(tag, 0).expect("no other publisher");
+            server.burst.restart(cursor.position());
+            assert!(server.gather(&mut cursor).await);
+            server.write().await;
+            served.push(server.members.iter().map(|member| member.tracks).collect());
+        }
+        let both = vec![Tracks::Main, Tracks::All];
+        assert_eq!(served, [both, vec![Tracks::All]]);
+        drop(server);
+        let mut read = |index: usize| {
+            let mut bytes = Vec::new();
+            ends[index].set_nonblocking(false).expect("a socket");
+            ends[index].read_to_end(&mut bytes).expect("its bytes");
+            bytes
+        };
+        let (main, all) = (read(0), read(1));
+        assert!(all.ends_with(frames[1]));
+        assert!(main.ends_with(frames[0]) && all.starts_with(&main));
     }
 
     #[test]

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use flv::{Info, Tag};
 use media::MarkedTag;
 
-use crate::config::EgressConfig;
+use crate::config::{EgressConfig, Tracks};
 use crate::seat::Waits;
 
 /// What a player wants to see.
@@ -15,6 +16,28 @@ use crate::seat::Waits;
 pub(crate) struct Wants {
     pub(crate) audio: bool,
     pub(crate) video: bool,
+    /// Which of the audio tracks and video tracks.
+    pub(crate) tracks: Tracks,
+}
+
+impl Wants {
+    /// Audio and video, of these tracks.
+    pub(crate) fn both(tracks: Tracks) -> Wants {
+        Wants {
+            audio: true,
+            video: true,
+            tracks,
+        }
+    }
+}
+
+/// Whether a tag is only for players that know about several tracks of a kind.
+pub(crate) fn is_multitrack(tag: &Tag) -> bool {
+    match tag.info() {
+        Info::Audio(audio) => audio.multitrack.is_some(),
+        Info::Video(video) => video.multitrack.is_some(),
+        Info::Data(_) => false,
+    }
 }
 
 /// The state of one player's choice.
@@ -48,9 +71,14 @@ impl Gate {
         }
     }
 
-    /// Whether the player gets everything as it comes.
+    /// Whether the player gets everything as it comes, of its tracks.
     pub(crate) fn is_open(&self) -> bool {
         self.wants.audio && self.wants.video && self.waits == Waits::default()
+    }
+
+    /// Whether the tag was there when the player joined.
+    pub(crate) fn was_there(&self, tag: &MarkedTag) -> bool {
+        tag.seq < self.joined_at
     }
 
     /// Judges a tag that is about to be written at `now` (nanoseconds, as the tags' ingest).
@@ -65,7 +93,7 @@ impl Gate {
             }
             self.waits.hold = false;
         }
-        let lag = if tag.seq < self.joined_at {
+        let lag = if self.was_there(tag) {
             0
         } else {
             now.saturating_sub(tag.ingest)

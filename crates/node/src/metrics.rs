@@ -1,5 +1,8 @@
 //! What a node counts. Handles are kept: a look-up by name costs ten times the count itself.
 
+#[cfg(test)]
+pub(crate) mod recorded;
+
 use std::time::Duration;
 
 use media::DropReason;
@@ -64,9 +67,12 @@ impl Metrics {
         }
     }
 
-    /// Bytes written to one player alone.
-    pub(crate) fn egress(&self, bytes: usize) {
+    /// Bytes written to one player alone; of what is delivered live in them, the oldest has that age.
+    pub(crate) fn delivered_alone(&self, bytes: usize, age: Option<Duration>) {
         self.egress.increment(bytes as u64);
+        if let Some(age) = age {
+            self.delivery.record(age.as_secs_f64());
+        }
     }
 
     pub(crate) fn joined(&self, after: Duration) {

@@ -381,7 +381,7 @@ impl State {
 }
 
 async fn follow_load(context: Arc<Context>) {
-    let follow = context.pace.clone().follow(context.workers);
+    let follow = context.pace.clone().follow();
     let report = async {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         loop {

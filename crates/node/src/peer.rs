@@ -7,12 +7,14 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::task::AtomicWaker;
 use media::Epoch;
 use ractor::ActorId;
-use tokio::sync::Notify;
 
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM};
 use crate::seat::{Place, Service, Standing};
@@ -31,7 +33,8 @@ pub(crate) struct Peer {
     pub(crate) transport: Transport,
     pub(crate) addr: SocketAddr,
     posted: Mutex<Vec<Command>>,
-    wake: Notify,
+    woken: AtomicBool,
+    pump: AtomicWaker,
 }
 
 /// What goes out, and who may write it.
@@ -140,7 +143,8 @@ impl Peer {
             transport,
             addr,
             posted: Mutex::default(),
-            wake: Notify::new(),
+            woken: AtomicBool::new(false),
+            pump: AtomicWaker::new(),
         }
     }
 
@@ -150,12 +154,22 @@ impl Peer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(command);
-        self.wake.notify_one();
+        self.wake();
     }
 
-    /// Waits until something was posted, or a writer left something behind.
-    pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+    /// Waits until something was posted, or a writer left something behind. For the connection's pump.
+    pub(crate) fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.pump.register(cx.waker());
+        // Mostly not, and then a look is cheaper than an exchange.
+        if self.woken.load(Ordering::Acquire) && self.woken.swap(false, Ordering::AcqRel) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.pump.wake();
     }
 
     pub(crate) fn take_posted(&self) -> Vec<Command> {
@@ -342,7 +356,7 @@ impl Peer {
     /// Notes whether something is left, and has the connection's pump wait for the socket then.
     fn keep(&self, out: &mut Out, left: bool) {
         if !std::mem::replace(&mut out.kept, left) && left {
-            self.wake.notify_one();
+            self.wake();
         }
     }
 }

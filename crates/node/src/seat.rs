@@ -97,3 +97,100 @@ impl Seat {
         self.peer.lock().place(self.message_stream).close(service)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::burst::SHARED_MESSAGE_STREAM;
+    use crate::peer::{Served, Written};
+    use crate::tests::pair::{all, burst, connected};
+
+    fn seat(peer: &Arc<Peer>) -> Seat {
+        Seat {
+            peer: Arc::clone(peer),
+            message_stream: SHARED_MESSAGE_STREAM,
+        }
+    }
+
+    /// Lets a group serve it from that tag on.
+    fn expects(seat: &Seat, next: u64) {
+        let mut out = seat.peer.lock();
+        out.place(seat.message_stream).standing.next = Some(next);
+    }
+
+    fn is_served(seat: &Seat, service: Service) -> bool {
+        let mut out = seat.peer.lock();
+        out.place(seat.message_stream).is_served_by(service)
+    }
+
+    fn keep(_: &Written) -> Standing {
+        Standing::default()
+    }
+
+    #[tokio::test]
+    async fn what_was_ready_when_a_service_ended_is_not_written() {
+        let (peer, far) = connected().await;
+        let seat = seat(&peer);
+        let service = seat.begin();
+        expects(&seat, 7);
+        let (group, alone) = (burst(7, b"group"), burst(7, b"alone"));
+        assert!(seat.close(service), "it was served until now");
+
+        assert!(matches!(peer.serve(service, &group), Served::Left));
+        let written = peer.serve_alone(seat.message_stream, service, &alone, keep);
+        assert_eq!(written.expect("a socket"), None);
+        assert!(!seat.close(service), "it had ended");
+        assert_eq!(all(peer, far).await, b"");
+    }
+
+    #[tokio::test]
+    async fn what_was_ready_for_one_service_is_not_written_under_the_next() {
+        let (peer, far) = connected().await;
+        let seat = seat(&peer);
+        let old = seat.begin();
+        expects(&seat, 7);
+        let ready = burst(7, b"old");
+        let (new, standing) = seat.carry_on(old).expect("its own place");
+        assert_eq!(standing.next, Some(7));
+
+        assert!(matches!(peer.serve(old, &ready), Served::Left));
+        let written = peer.serve_alone(seat.message_stream, old, &ready, keep);
+        assert_eq!(written.expect("a socket"), None);
+        assert!(matches!(
+            peer.serve(new, &burst(7, b"new")),
+            Served::UpToDate(3)
+        ));
+        assert_eq!(all(peer, far).await, b"new");
+    }
+
+    #[tokio::test]
+    async fn a_play_that_ends_late_leaves_the_next_one_on_its_stream_alone() {
+        let (peer, far) = connected().await;
+        let (first, second) = (seat(&peer), seat(&peer));
+        let old = first.begin();
+        let new = second.begin();
+        expects(&second, 7);
+
+        assert!(!first.close(old));
+        assert!(first.carry_on(old).is_none());
+        assert!(is_served(&second, new) && !is_served(&second, old));
+        assert!(matches!(
+            peer.serve(new, &burst(7, b"second")),
+            Served::UpToDate(6)
+        ));
+        assert_eq!(all(peer, far).await, b"second");
+    }
+
+    #[tokio::test]
+    async fn plays_on_other_streams_have_places_of_their_own() {
+        let (peer, _far) = connected().await;
+        let shared = seat(&peer);
+        let other = Seat {
+            message_stream: SHARED_MESSAGE_STREAM + 1,
+            ..seat(&peer)
+        };
+        let (one, two) = (shared.begin(), other.begin());
+        assert!(shared.close(one));
+        assert!(is_served(&other, two) && !is_served(&shared, one));
+    }
+}

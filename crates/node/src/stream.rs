@@ -16,6 +16,7 @@ use tracing::{Span, error, info, info_span, warn};
 use crate::auth::Identity;
 use crate::context::Context;
 use crate::fanout::Fanout;
+use crate::gate::Wants;
 use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Peer, PlayEnd};
@@ -66,6 +67,7 @@ pub(crate) struct PublishRequest {
 pub(crate) struct SubscribeRequest {
     pub(crate) peer: Arc<Peer>,
     pub(crate) message_stream: u32,
+    pub(crate) wants: Wants,
 }
 
 /// The right to publish.
@@ -282,6 +284,7 @@ impl State {
             fanout: Arc::clone(&self.fanout),
             peer: request.peer,
             message_stream: request.message_stream,
+            wants: request.wants,
         };
         let spawned = Actor::spawn_linked(None, Subscriber, arguments, myself.get_cell()).await;
         let (subscriber, _) = match spawned {

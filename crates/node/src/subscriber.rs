@@ -4,6 +4,9 @@
 //! when the player is too slow. Served by a pump of its own while it joins or lags, and by a group
 //! with others otherwise; which of the two it is, is decided here.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +15,8 @@ use media::{Ring, Start};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tracing::debug;
 
-use crate::catch_up::{CatchUp, Joining, Outcome};
+use crate::catch_up::{CatchUp, Joining, MainTracks, Outcome};
+use crate::config::Tracks;
 use crate::context::Context;
 use crate::fanout::{Fanout, GroupDoor, Member};
 use crate::gate::{Gate, Wants};
@@ -31,6 +35,7 @@ pub(crate) struct Arguments {
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) peer: Arc<Peer>,
     pub(crate) message_stream: u32,
+    pub(crate) wants: Wants,
 }
 
 /// What a subscriber is told.
@@ -69,6 +74,8 @@ pub(crate) struct State {
     wants: Wants,
     /// Where it joins, if it has not been sent anything.
     start: Start,
+    /// Tags before this one were there when it joined.
+    joined_at: u64,
     paused: bool,
     /// Who writes its media at the moment, or did last.
     service: Service,
@@ -97,6 +104,7 @@ impl Actor for Subscriber {
             fanout,
             peer,
             message_stream,
+            wants,
         } = arguments;
         Ok(State {
             _held: context.metrics.subscriber(),
@@ -113,10 +121,8 @@ impl Actor for Subscriber {
                 peer,
                 message_stream,
             }),
-            wants: Wants {
-                audio: true,
-                video: true,
-            },
+            wants,
+            joined_at: 0,
             paused: false,
             service: 0,
             group: None,
@@ -192,7 +198,8 @@ impl State {
             skip_video: join.configuration.main_video().is_some(),
         };
         let mut gate = Gate::new(self.wants, waits, &self.context.config.egress);
-        gate.joined_at = self.ring.head();
+        self.joined_at = self.ring.head();
+        gate.joined_at = self.joined_at;
         let joining = Joining {
             join,
             asked: Instant::now(),
@@ -211,7 +218,9 @@ impl State {
         let (mut cursor, _) = self.ring.cursor(Start::Live);
         // Further back than the ring reaches, the pump learns it there.
         cursor.seek(next);
-        let gate = Gate::new(self.wants, standing.waits, &self.context.config.egress);
+        let mut gate = Gate::new(self.wants, standing.waits, &self.context.config.egress);
+        // It may not have all of them yet.
+        gate.joined_at = self.joined_at;
         self.serve_alone(myself, service, cursor, None, gate);
     }
 
@@ -231,6 +240,7 @@ impl State {
             cursor,
             joining,
             gate,
+            main: (self.wants.tracks == Tracks::Main).then(|| MainTracks::new(self.ring.clone())),
             service,
         };
         let myself = myself.clone();
@@ -247,7 +257,8 @@ impl State {
                     return;
                 };
                 self.service = service;
-                let member = Member::new(&self.seat, service, next, myself.clone());
+                let tracks = self.wants.tracks;
+                let member = Member::new(&self.seat, service, next, tracks, myself.clone());
                 self.group = Some(self.fanout.join(member));
             }
             Outcome::Overrun if self.overruns < MAX_OVERRUNS => {

@@ -3,9 +3,13 @@
 //! Writers share it: a group of players is written by one task, while each player's own task
 //! reads. So nothing here takes `&mut self`, and waiting is apart from moving bytes.
 
+mod low_water;
+
+use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use rustix::net::{RecvFlags, SendFlags};
@@ -23,6 +27,35 @@ pub(crate) struct Tls {
     socket: TcpStream,
     state: Mutex<rustls::ServerConnection>,
 }
+
+/// What came of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// The peer ended its half.
+    End,
+    Some,
+    /// As much as is read at once: there may be more.
+    Full,
+}
+
+/// Where a thread reads to. All its connections share it, so it stays near the processor, and an idle
+/// connection holds no buffer.
+struct Scratch {
+    arrived: Vec<u8>,
+    input: BytesMut,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        arrived: vec![0; READ],
+        input: BytesMut::with_capacity(READ + SPARE),
+    });
+}
+
+/// What is read at once.
+const READ: usize = 64 << 10;
+/// Room for what had begun, which is the greater part of a handshake at most.
+const SPARE: usize = 4 << 10;
 
 impl Transport {
     /// Of an accepted socket. With TLS, the handshake runs as bytes arrive.
@@ -52,17 +85,44 @@ impl Transport {
         self.socket().writable().await
     }
 
-    /// Appends what has arrived to `input`, at most `room` bytes; 0 means the peer ended its half.
-    pub(crate) fn try_read(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
-        let filled = input.len();
-        input.resize(filled + room, 0);
-        let spare = input.get_mut(filled..).unwrap_or_default();
-        let read = match self {
-            Transport::Plain(socket) => try_read_plain(socket, spare),
-            Transport::Tls(tls) => tls.try_read(spare),
-        };
-        input.truncate(filled + read.as_ref().copied().unwrap_or(0));
-        read
+    /// As [`Transport::readable`], for the one task that reads: asking again costs next to nothing.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket().poll_read_ready(cx)
+    }
+
+    /// As [`Transport::writable`], for the same task.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket().poll_write_ready(cx)
+    }
+
+    /// Hands to `take` what had `begun` and what has arrived since; what it leaves has begun again.
+    pub(crate) fn try_read(
+        &self,
+        begun: &mut BytesMut,
+        take: impl FnOnce(&mut BytesMut),
+    ) -> io::Result<Arrived> {
+        SCRATCH.with_borrow_mut(|Scratch { arrived, input }| {
+            let room = arrived.len();
+            let read = match self {
+                Transport::Plain(socket) => try_read_plain(socket, arrived)?,
+                Transport::Tls(tls) => tls.try_read(arrived)?,
+            };
+            if read == 0 {
+                return Ok(Arrived::End);
+            }
+            input.clear();
+            input.extend_from_slice(begun);
+            input.extend_from_slice(arrived.get(..read).unwrap_or_default());
+            take(input);
+            if !begun.is_empty() || !input.is_empty() {
+                *begun = BytesMut::from(&input[..]);
+            }
+            Ok(if read == room {
+                Arrived::Full
+            } else {
+                Arrived::Some
+            })
+        })
     }
 
     /// Writes what the socket takes of `bytes`.
@@ -93,6 +153,15 @@ impl Transport {
     pub(crate) fn acknowledge_now(&self) {
         // Without it things are slower, not wrong.
         rustix::net::sockopt::set_tcp_quickack(self.socket(), true).ok();
+    }
+
+    /// Wakes the reader only once so much has arrived; false where that cannot be: within TLS, what has
+    /// arrived is not what was sent.
+    pub(crate) fn wake_from(&self, bytes: u16) -> bool {
+        match self {
+            Transport::Plain(socket) => low_water::set(socket, bytes).is_ok(),
+            Transport::Tls(_) => false,
+        }
     }
 
     /// Moves on what TLS still holds; false while the socket takes no more of it.

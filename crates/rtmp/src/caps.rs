@@ -10,6 +10,9 @@ pub const AUDIO_FOURCCS: [&str; 6] = ["mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".
 /// Every codec.
 const WILDCARD: &str = "*";
 
+/// The most codecs of one list that are kept; in memory each takes many times the bytes it came in.
+const MAX_CODECS: usize = 64;
+
 /// Bits of a codec's entry in an information map.
 pub mod mask {
     /// Can decode it.
@@ -56,15 +59,21 @@ impl Caps {
         let map = |name| match object.get_ignore_case(name).and_then(Value::as_object) {
             Some(map) => map
                 .iter()
+                .take(MAX_CODECS)
                 .map(|(codec, value)| (codec.to_owned(), number(value)))
                 .collect(),
             None => Vec::new(),
         };
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let fourccs = match object.get_ignore_case("fourCcList") {
-            Some(Value::StrictArray(list)) => list.iter().filter_map(text).collect(),
+            Some(Value::StrictArray(list)) => {
+                list.iter().filter_map(text).take(MAX_CODECS).collect()
+            }
             Some(list) => match list.as_object() {
-                Some(list) => list.iter().filter_map(|(_, value)| text(value)).collect(),
+                Some(list) => {
+                    let values = list.iter().filter_map(|(_, value)| text(value));
+                    values.take(MAX_CODECS).collect()
+                }
                 None => text(list).into_iter().collect(),
             },
             None => Vec::new(),

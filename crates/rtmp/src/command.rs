@@ -125,10 +125,12 @@ pub fn body(message: &Message) -> &[u8] {
     }
 }
 
-/// The same for data, shared instead of borrowed.
+/// The body of media and data as it goes on: in AMF0, whichever it came in.
 pub(crate) fn data_body(message: &Message) -> Bytes {
-    let skipped = message.payload.len() - body(message).len();
-    message.payload.slice(skipped..)
+    match message.kind {
+        Kind::DataAmf3 => amf::to_amf0(&message.payload),
+        _ => message.payload.clone(),
+    }
 }
 
 /// An information object: level, code and description, as `onStatus` and answers carry it.

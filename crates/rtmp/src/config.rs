@@ -26,7 +26,7 @@ pub struct Config {
     pub max_streams: usize,
     /// Longest application or stream name; a longer one is refused.
     pub max_name: usize,
-    /// Most bytes of messages kept while a `connect` or `publish` waits for its answer.
+    /// Most bytes of messages kept while a `connect`, `publish` or `play` waits for its answer.
     pub max_held: usize,
     /// Most commands among them.
     pub max_held_commands: usize,
@@ -81,7 +81,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
-            ping_interval: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(20),
             ping_timeout: Duration::from_secs(60),
             enhanced: Enhanced::Auto,
         }

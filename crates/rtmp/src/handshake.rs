@@ -11,6 +11,9 @@ pub const PACKET_LEN: usize = 1536;
 const VERSION: u8 = 3;
 /// From 32 on, the first byte could be text of another protocol (RTMP 5.2.2).
 const FIRST_INVALID_VERSION: u8 = 32;
+/// How a TLS handshake begins: a record of that type, in a version 3.x. It would pass for a
+/// version of RTMP and the begin of a time, and both sides would wait for the other.
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 
 /// Why a handshake failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,22 @@ pub enum Error {
     /// The first byte is no version of RTMP.
     #[error("version {0} is not RTMP")]
     Version(u8),
+    /// The peer begins with TLS.
+    #[error("a TLS handshake is not RTMP")]
+    Tls,
+}
+
+impl Error {
+    /// What the peer seems to speak instead, for the person who reads the log.
+    #[must_use]
+    pub fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Tls => Some("this looks like TLS; rtmps has a port of its own"),
+            // `GET`, `POST` and the like.
+            Self::Version(b'A'..=b'Z') => Some("this looks like HTTP, which has a port of its own"),
+            Self::Version(_) => None,
+        }
+    }
 }
 
 /// One side of a handshake in progress.
@@ -60,6 +79,9 @@ impl Handshake {
             };
             if !(VERSION..FIRST_INVALID_VERSION).contains(&version) {
                 return Err(Error::Version(version));
+            }
+            if input.starts_with(&TLS_HANDSHAKE) {
+                return Err(Error::Tls);
             }
             let Some((_, packet)) = input.split_at_checked(1) else {
                 return Ok(false);
@@ -156,6 +178,24 @@ mod tests {
             let refused = Handshake::server().read(&mut input, &mut BytesMut::new());
             assert_eq!(refused, Err(Error::Version(version)));
         }
+    }
+
+    #[test]
+    fn tls_is_refused_at_the_second_byte_and_other_protocols_are_named() {
+        let mut input = BytesMut::from(&[0x16][..]);
+        let mut handshake = Handshake::server();
+        assert_eq!(handshake.read(&mut input, &mut BytesMut::new()), Ok(false));
+        input.put_u8(3);
+        let refused = handshake.read(&mut input, &mut BytesMut::new());
+        assert_eq!(refused, Err(Error::Tls));
+        for (error, word) in [
+            (Error::Tls, "TLS"),
+            (Error::Version(b'G'), "HTTP"),
+            (Error::Version(b'P'), "HTTP"),
+        ] {
+            assert!(error.hint().is_some_and(|hint| hint.contains(word)));
+        }
+        assert_eq!(Error::Version(0).hint(), None);
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl Session {
                 self.send(&Message::user_control(UserControl::PingRequest(timestamp)));
             }
             Some(Due::Timeout(timeout)) => {
-                self.closing = true;
+                self.close();
                 self.event(Event::TimedOut(timeout));
             }
             None => {}
@@ -203,7 +203,7 @@ impl Session {
 
     /// The socket is gone, whoever closed it: ends what has not ended yet.
     pub fn handle_close(&mut self) {
-        self.closing = true;
+        self.close();
         if !std::mem::replace(&mut self.closed, true) {
             for index in 0..self.streams.len() {
                 self.end_use(index);
@@ -255,27 +255,20 @@ impl Session {
     /// not told any more: to grant it would be for nothing.
     pub fn close(&mut self) {
         self.closing = true;
-        let mut unheard = Vec::new();
-        self.events.retain(|event| match event {
-            Event::Publish(publish) => {
-                unheard.push(publish.stream_id);
-                false
-            }
-            Event::Play(play) => {
-                unheard.push(play.stream_id);
-                false
-            }
-            Event::PublishEnded { stream_id } | Event::PlayEnded { stream_id } => {
-                let at = unheard.iter().position(|id| id == stream_id);
-                at.map(|at| unheard.swap_remove(at)).is_none()
-            }
-            other => !other.is_request(),
-        });
-        for stream_id in unheard {
-            if let Some(stream) = self.streams.with_id(stream_id) {
+        self.held = None;
+        let streams = &mut self.streams;
+        self.events.retain(|event| {
+            let asked = match event {
+                Event::Publish(publish) => Some(publish.stream_id),
+                Event::Play(play) => Some(play.stream_id),
+                _ => None,
+            };
+            // Nothing else is told of a stream behind an undecided request.
+            if let Some(stream) = asked.and_then(|id| streams.with_id(id)) {
                 stream.usage = Use::Idle;
             }
-        }
+            !event.is_request()
+        });
     }
 
     /// What the client announced of Enhanced RTMP; nothing before `connect`.
@@ -408,18 +401,23 @@ impl Session {
             }
             if let Err(error) = self.message(now, message) {
                 debug!(%error, "closing");
-                self.closing = true;
+                self.close();
             }
         }
     }
 
     fn media(&mut self, now: Instant, mut message: Message) -> Result<(), Error> {
+        let own = self.streams.index_of(message.stream_id);
+        if own.is_some_and(|index| self.streams.is_undecided(index)) {
+            // Even a play: a publish that follows it may be held, and this behind that.
+            return self.hold(message);
+        }
         let Some((stream_id, decided)) = self.streams.publisher_of(message.stream_id) else {
             trace!("media without a publish is ignored");
             return Ok(());
         };
         if !decided {
-            // Its own, should it have come by way of stream 0.
+            // It came by way of stream 0.
             message.stream_id = stream_id;
             return self.hold(message);
         }

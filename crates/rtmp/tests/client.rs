@@ -6,6 +6,7 @@ mod client;
 mod support;
 
 use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
 use client::{Client, messages};
@@ -284,6 +285,26 @@ fn plays_from_our_own_server_until_the_end() {
         .filter(|event| **event == Event::StreamEnded)
         .count();
     assert_eq!(ends, 1, "however often the server says it");
+}
+
+#[test]
+fn a_play_without_media_outlives_pings_that_come_late() {
+    let mut pair = Pair::new(Intent::pull());
+    pair.run();
+    // Both have the settings that are their defaults.
+    let end = pair.server.now + Duration::from_secs(600);
+    while pair.server.now < end {
+        let due = pair.server.session.poll_timeout().unwrap();
+        pair.server.now = due;
+        pair.server.session.handle_timeout(due);
+        pair.server.drain();
+        let arrives = due + Duration::from_secs(5);
+        pair.client.now = arrives;
+        assert_eq!(pair.client.session.handle_timeout(arrives), Ok(()));
+        pair.run();
+    }
+    let timed_out = |event: &rtmp::Event| matches!(event, rtmp::Event::TimedOut(_));
+    assert!(!pair.server.events.iter().any(timed_out));
 }
 
 #[test]

@@ -463,6 +463,27 @@ fn pings_alone_do_not_keep_a_client_waiting() {
 }
 
 #[test]
+fn media_that_comes_without_a_word_before_it_is_the_stream() {
+    let mut fake = Fake::accepted(Intent::pull());
+    let sound = |timestamp| Message {
+        chunk_stream: 4,
+        timestamp,
+        kind: rtmp::message::Kind::Audio,
+        stream_id: 7,
+        payload: Bytes::from_static(&[0xAF, 1, 1]),
+    };
+    for seconds in (0..60).step_by(20) {
+        fake.client.now += Duration::from_secs(20);
+        let now = fake.client.now;
+        assert_eq!(fake.client.session.handle_timeout(now), Ok(()));
+        fake.say(&sound(seconds)).unwrap();
+    }
+    let told = |event: &&Event| **event == Event::Playing;
+    assert_eq!(fake.client.events.iter().filter(told).count(), 1);
+    assert_eq!(fake.client.tags().len(), 3);
+}
+
+#[test]
 fn a_stream_that_the_server_ended_takes_no_tags() {
     let mut fake = Fake::accepted(Intent::Publish);
     let tag = flv::Tag::new(flv::Kind::Audio, 0, Bytes::from_static(&[0xAF, 1, 1]));

@@ -187,10 +187,18 @@ fn enhanced_only_rejects_who_announces_nothing_and_legacy_announces_nothing() {
     peer.says(&connect(&[("app", "live".into())]));
     assert_eq!(
         peer.hears(),
-        ["_error/0 #1 error NetConnection.Connect.Rejected"]
+        [
+            "_error/0 #1 error NetConnection.Connect.Rejected",
+            "onStatus/0 error NetConnection.Connect.InvalidApp"
+        ]
     );
     assert!(peer.server.session.is_closing());
-    assert_eq!(peer.events(), []);
+    let events = peer.events();
+    let [Event::Refused { request, why }] = events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(request, "connect");
+    assert!(why.contains("Enhanced RTMP only"));
 
     let list = Value::StrictArray(vec!["*".into()]);
     for (enhanced, answered) in [(Enhanced::Only, true), (Enhanced::Legacy, false)] {
@@ -225,9 +233,21 @@ fn a_rejected_connect_says_why_and_closes_once_that_is_written() {
         !peer.server.session.is_closing(),
         "something is still to be written"
     );
-    let error = Command::decode(&peer.hears_messages()[0]).unwrap();
-    let info = error.arguments[0].as_object().unwrap();
-    assert_eq!(info.get("description"), Some(&"no such app".into()));
+    let messages = peer.hears_messages();
+    // Once in the words of the specification, and once in those that librtmp shows to people.
+    let codes = [
+        "NetConnection.Connect.Rejected",
+        "NetConnection.Connect.InvalidApp",
+    ];
+    assert_eq!(messages.len(), codes.len());
+    for (message, code) in messages.iter().zip(codes) {
+        let said = Command::decode(message).unwrap();
+        let info = said.arguments[0].as_object().unwrap();
+        assert_eq!(info.get("code"), Some(&code.into()));
+        assert_eq!(info.get("level"), Some(&"error".into()));
+        assert_eq!(info.get("description"), Some(&"no such app".into()));
+        assert_eq!(message.stream_id, 0);
+    }
     assert!(peer.server.session.is_closing());
     assert_eq!(peer.server.session.poll_timeout(), None);
 }
@@ -240,7 +260,9 @@ fn a_redirect_names_the_other_server() {
     peer.server
         .session
         .redirect_connect("rtmp://other/live", "busy here");
-    let error = Command::decode(&peer.hears_messages()[0]).unwrap();
+    let messages = peer.hears_messages();
+    assert_eq!(messages.len(), 1, "nothing that would end a client that goes elsewhere");
+    let error = Command::decode(&messages[0]).unwrap();
     let info = error.arguments[0].as_object().unwrap();
     assert_eq!(
         info.get("code"),

@@ -36,44 +36,60 @@ fn commands_without_connect_are_kept_only_so_far() {
 }
 
 #[test]
-fn publishes_behind_an_undecided_one_are_counted() {
+fn requests_behind_an_undecided_one_are_counted() {
     // Each waits behind the one before, so that every answer passes over all that is left.
-    let mut peer = Peer::connected(Config {
-        max_held_commands: 20,
-        ..Config::default()
-    });
-    peer.agreeable = false;
-    peer.says(&command("publish", 0.0, &["a".into()], 1));
-    let again = peer.bytes(&command("publish", 0.0, &["b".into()], 1));
-    for _ in 0..20 {
-        peer.says_bytes(&again).unwrap();
+    for verb in ["publish", "play"] {
+        let mut peer = Peer::connected(Config {
+            max_held_commands: 20,
+            ..Config::default()
+        });
+        peer.agreeable = false;
+        peer.says(&command(verb, 0.0, &["a".into()], 1));
+        let again = peer.bytes(&command(verb, 0.0, &["b".into()], 1));
+        for _ in 0..20 {
+            peer.says_bytes(&again).unwrap();
+        }
+        assert_eq!(peer.says_bytes(&again), Err(Error::TooManyHeld(20)));
     }
-    assert_eq!(peer.says_bytes(&again), Err(Error::TooManyHeld(20)));
 }
 
 #[test]
 fn an_answer_is_never_taken_for_one_to_another_request() {
-    // All in one piece: what is allowed, its end, and what is not allowed, on the same stream.
-    let ended = command("close", 0.0, &[], 0);
-    for (verb, end) in [("publish", Some(ended)), ("play", None)] {
-        let mut peer = Peer::connected(Config::default());
-        peer.agreeable = false;
-        let mut bytes = peer.bytes(&command(verb, 0.0, &["open".into()], 1));
-        if let Some(message) = end {
-            bytes.extend_from_slice(&peer.bytes(&message));
+    // What is allowed, its end by whatever words, and what is not allowed, on the same stream.
+    let ends = [
+        None,
+        Some(command("close", 0.0, &[], 0)),
+        Some(command("closeStream", 0.0, &[], 1)),
+        Some(command("deleteStream", 0.0, &[1.0.into()], 0)),
+        Some(command("FCUnpublish", 0.0, &["open".into()], 0)),
+    ];
+    for verb in ["publish", "play"] {
+        for (end, heard_of) in ends.iter().flat_map(|end| [(end, true), (end, false)]) {
+            let mut peer = Peer::connected(Config::default());
+            peer.agreeable = false;
+            peer.says(&command(verb, 0.0, &["open".into()], 1));
+            let mut events = if heard_of { peer.events() } else { Vec::new() };
+            if let Some(end) = end {
+                peer.says(end);
+            }
+            peer.says(&command(verb, 0.0, &["closed".into()], 1));
+            events.extend(peer.events());
+            let session = &mut peer.server.session;
+            session.accept_publish(1);
+            session.accept_play(1);
+            let after = peer.events();
+            let names = |events: &[Event]| -> Vec<String> {
+                let name = |event: &Event| match event {
+                    Event::Publish(publish) => publish.name.clone(),
+                    Event::Play(play) => play.name.clone(),
+                    Event::PublishEnded { .. } | Event::PlayEnded { .. } => "ended".to_owned(),
+                    other => format!("{other:?}"),
+                };
+                events.iter().map(name).collect()
+            };
+            assert_eq!(names(&events), ["open"], "{verb}, {end:?}");
+            assert_eq!(names(&after), ["ended", "closed"], "{verb}, {end:?}");
         }
-        bytes.extend_from_slice(&peer.bytes(&command(verb, 0.0, &["closed".into()], 1)));
-        peer.says_bytes(&bytes).unwrap();
-        let names: Vec<_> = peer
-            .events()
-            .into_iter()
-            .map(|event| match event {
-                Event::Publish(publish) => publish.name,
-                Event::Play(play) => play.name,
-                other => format!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(names, ["closed"], "{verb}");
     }
 }
 
@@ -100,21 +116,67 @@ fn media_for_an_undecided_publish_is_kept_only_so_far_and_then_lost() {
 }
 
 #[test]
+fn of_what_connect_says_a_connection_keeps_only_so_much() {
+    let query = "a&".repeat(10_000);
+    let tc_url = format!("rtmp://h/live?{query}");
+    let codecs: Vec<Value> = (0..5000).map(|_| "zzzz".into()).collect();
+    let map: Object = (0..1000)
+        .map(|number| (number.to_string(), Value::from(1.0)))
+        .collect();
+    let mut members: Vec<(String, Value)> = (0..200)
+        .map(|number| (format!("k{number}"), "v".into()))
+        .collect();
+    members.push(("app".into(), format!("live?{}", &query[..4000]).into()));
+    members.push(("tcUrl".into(), tc_url.into()));
+    members.push(("fourCcList".into(), Value::StrictArray(codecs)));
+    members.push(("videoFourCcInfoMap".into(), map.clone().into()));
+    members.push(("audioFourCcInfoMap".into(), map.into()));
+    let members: Vec<_> = members
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    let mut peer = Peer::new(Config {
+        max_command: 1 << 20,
+        ..Config::default()
+    });
+    peer.says(&connect(&members));
+    let events = peer.events();
+    let [Event::Connect(connect)] = &events[..] else {
+        panic!("{} events", events.len())
+    };
+    assert_eq!(connect.params.iter().count(), 3 * 64);
+    let caps = peer.server.session.caps().unwrap();
+    let counts = [caps.fourccs.len(), caps.video.len(), caps.audio.len()];
+    assert_eq!(counts, [64; 3]);
+}
+
+#[test]
 fn long_names_are_refused() {
     let long = "x".repeat(2000);
+    let refused = |events: &[Event]| -> Vec<&'static str> {
+        let request = |event: &Event| match event {
+            Event::Refused { request, .. } => *request,
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(request).collect()
+    };
     let mut peer = Peer::new(Config::default());
     peer.says(&connect(&[("app", long.as_str().into())]));
     assert_eq!(
         peer.hears(),
-        ["_error/0 #1 error NetConnection.Connect.Rejected"]
+        [
+            "_error/0 #1 error NetConnection.Connect.Rejected",
+            "onStatus/0 error NetConnection.Connect.InvalidApp"
+        ]
     );
+    assert_eq!(refused(&peer.events()), ["connect"]);
     let mut peer = Peer::connected(Config::default());
     peer.says(&command("play", 0.0, &[long.as_str().into()], 1));
     assert_eq!(peer.hears(), ["onStatus/1 error NetStream.Play.Failed"]);
     peer.says(&command("publish", 0.0, &[long.as_str().into()], 1));
     assert_eq!(peer.hears(), ["onStatus/1 error NetStream.Publish.BadName"]);
     assert!(peer.server.session.is_closing());
-    assert_eq!(peer.events(), []);
+    assert_eq!(refused(&peer.events()), ["play", "publish"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use amf::{Object, Value};
+use bytes::BytesMut;
 use rtmp::message::{Kind, Message, UserControl};
 use rtmp::{Config, Event, PlayRefusal, Timeout};
 use support::peer::{Peer, command, message};
@@ -91,6 +92,140 @@ fn after_stream_not_found_the_connection_may_publish_and_play() {
         ["onStatus/1 error NetStream.Play.Unauthorized"]
     );
     assert!(peer.server.session.is_closing());
+}
+
+const ANSWERS: [&str; 4] = [
+    "StreamBegin(1)",
+    "onStatus/1 status NetStream.Play.Reset",
+    "onStatus/1 status NetStream.Play.Start",
+    r#"data/1 [String("|RtmpSampleAccess"), Boolean(true), Boolean(true)]"#,
+];
+
+fn play(stream_id: u32, name: &str) -> Message {
+    command("play", 0.0, &[name.into()], stream_id)
+}
+
+/// A server that takes its time, and has been sent all of it in one piece.
+fn asked(messages: &[Message]) -> Peer {
+    let mut peer = Peer::connected(Config::default());
+    peer.agreeable = false;
+    let mut bytes = BytesMut::new();
+    for message in messages {
+        bytes.extend_from_slice(&peer.bytes(message));
+    }
+    peer.says_bytes(&bytes).unwrap();
+    peer
+}
+
+#[test]
+fn a_play_behind_an_undecided_one_replaces_it_with_all_its_answers() {
+    let in_one_piece = asked(&[play(1, "first"), play(1, "second")]);
+    let mut in_two = asked(&[play(1, "first")]);
+    in_two.server.events = in_two.events();
+    in_two.says(&play(1, "second"));
+    for mut peer in [in_one_piece, in_two] {
+        assert!(matches!(&peer.events()[..], [Event::Play(play)] if play.name == "first"));
+        assert_eq!(peer.hears(), [""; 0]);
+        peer.server.session.accept_play(1);
+        assert_eq!(peer.hears(), ANSWERS);
+        let events = peer.events();
+        assert!(
+            matches!(&events[..], [Event::PlayEnded { stream_id: 1 }, Event::Play(play)] if play.name == "second"),
+            "{events:?}"
+        );
+        assert_eq!(peer.hears(), [""; 0]);
+        peer.server.session.accept_play(1);
+        assert_eq!(peer.hears(), ANSWERS);
+        assert_eq!(peer.events(), []);
+    }
+}
+
+#[test]
+fn a_play_behind_one_that_is_refused_is_answered() {
+    let mut peer = asked(&[play(1, "first"), play(1, "second")]);
+    assert!(matches!(&peer.events()[..], [Event::Play(play)] if play.name == "first"));
+    let session = &mut peer.server.session;
+    session.reject_play(1, PlayRefusal::StreamNotFound, "not yet", false);
+    assert!(matches!(&peer.events()[..], [Event::Play(play)] if play.name == "second"));
+    let session = &mut peer.server.session;
+    session.reject_play(1, PlayRefusal::Unauthorized, "no", true);
+    assert_eq!(peer.events(), []);
+    assert_eq!(
+        peer.hears(),
+        [
+            "onStatus/1 error NetStream.Play.StreamNotFound",
+            "onStatus/1 error NetStream.Play.Unauthorized"
+        ]
+    );
+}
+
+#[test]
+fn a_pause_before_the_start_is_answered_behind_it() {
+    let pause = |on: bool| command("pause", 0.0, &[on.into(), 5.0.into()], 1);
+    let told = |paused| Event::Pause {
+        stream_id: 1,
+        paused,
+        at_ms: 5,
+    };
+    let notice = ["onStatus/1 status NetStream.Pause.Notify", "StreamDry(1)"];
+    let mut peer = asked(&[play(1, "cam"), pause(true)]);
+    assert!(matches!(&peer.events()[..], [Event::Play(_)]));
+    assert_eq!(peer.hears(), [""; 0]);
+    peer.server.session.accept_play(1);
+    assert!(peer.server.session.is_paused(1), "no media may follow");
+    assert_eq!(peer.hears(), [&ANSWERS[..], &notice[..]].concat());
+    assert_eq!(peer.events(), [told(true)]);
+    peer.says(&pause(false));
+    assert_eq!(peer.events(), [told(false)]);
+    assert!(!peer.server.session.is_paused(1));
+
+    // It holds for the play that it is about.
+    let mut peer = asked(&[play(1, "cam"), pause(true), play(1, "other")]);
+    peer.server.session.accept_play(1);
+    assert!(!peer.server.session.is_paused(1));
+    peer.server.session.accept_play(1);
+    assert!(!peer.server.session.is_paused(1));
+}
+
+#[test]
+fn what_is_said_on_a_stream_keeps_its_order_behind_an_undecided_play() {
+    let mut peer = asked(&[
+        play(1, "cam"),
+        command("receiveAudio", 0.0, &[false.into()], 1),
+        play(1, "other"),
+        command("receiveVideo", 0.0, &[false.into()], 1),
+        command("closeStream", 0.0, &[], 1),
+        publish(1, "mine"),
+        message(Kind::Audio, 1, 7, &[0xAF, 1, 1]),
+    ]);
+    assert!(matches!(&peer.events()[..], [Event::Play(_)]));
+    peer.server.session.accept_play(1);
+    let (stream_id, on) = (1, false);
+    let events = peer.events();
+    let [first, ended, Event::Play(_)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*first, Event::ReceiveAudio { stream_id, on });
+    assert_eq!(*ended, Event::PlayEnded { stream_id });
+    peer.server.session.accept_play(1);
+    let events = peer.events();
+    let [first, ended, Event::Publish(_)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*first, Event::ReceiveVideo { stream_id, on });
+    assert_eq!(*ended, Event::PlayEnded { stream_id });
+    peer.server.session.accept_publish(1);
+    let events = peer.events();
+    assert!(matches!(&events[..], [Event::Tag { .. }]), "{events:?}");
+}
+
+#[test]
+fn others_do_not_wait_for_an_undecided_play() {
+    let mut peer = asked(&[play(1, "cam"), play(2, "other")]);
+    assert_eq!(peer.events().len(), 2);
+    peer.server.session.accept_play(2);
+    peer.says(&command("pause", 0.0, &[true.into()], 2));
+    assert_eq!(peer.events().len(), 1);
 }
 
 #[test]

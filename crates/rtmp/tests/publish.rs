@@ -7,6 +7,7 @@ use std::time::Duration;
 use amf::Value;
 use bytes::BytesMut;
 use flv::Tag;
+use rtmp::command::Command;
 use rtmp::message::{Kind, Message, UserControl};
 use rtmp::{Config, Event, PublishKind, PublishRefusal, Timeout};
 use support::peer::{Peer, command, connect, message};
@@ -152,19 +153,27 @@ fn publish_works_with_only_a_name_or_none_and_on_streams_nobody_created() {
 
 #[test]
 fn a_refused_publish_says_why_and_closes() {
-    for (refusal, code) in [
-        (PublishRefusal::BadName, "NetStream.Publish.BadName"),
-        (
-            PublishRefusal::Unauthorized,
-            "NetStream.Publish.Unauthorized",
-        ),
+    // OBS shows no description but that of a code it knows, so one comes after ours.
+    let unauthorized = ["NetStream.Publish.Unauthorized", "NetStream.Publish.Denied"];
+    for (refusal, codes) in [
+        (PublishRefusal::BadName, &["NetStream.Publish.BadName"][..]),
+        (PublishRefusal::Unauthorized, &unauthorized),
     ] {
         let mut peer = Peer::connected(Config::default());
         peer.agreeable = false;
         peer.says(&publish(1, "cam"));
         assert!(matches!(&peer.events()[..], [Event::Publish(_)]));
         peer.server.session.reject_publish(1, refusal, "because");
-        assert_eq!(peer.hears(), [format!("onStatus/1 error {code}")]);
+        let messages = peer.hears_messages();
+        assert_eq!(messages.len(), codes.len());
+        for (message, code) in messages.iter().zip(codes) {
+            let said = Command::decode(message).unwrap();
+            assert_eq!((said.name.as_str(), message.stream_id), ("onStatus", 1));
+            let info = said.arguments[0].as_object().unwrap();
+            assert_eq!(info.get("code"), Some(&(*code).into()));
+            assert_eq!(info.get("level"), Some(&"error".into()));
+            assert_eq!(info.get("description"), Some(&"because".into()));
+        }
         assert!(peer.server.session.is_closing());
         peer.says(&message(Kind::Audio, 1, 0, &[0xAF, 0, 1]));
         peer.server.session.handle_close();
@@ -198,6 +207,49 @@ fn what_came_with_a_refused_request_is_not_asked_any_more() {
 }
 
 #[test]
+fn what_came_with_a_request_that_the_session_refuses_is_not_asked_either() {
+    let long = "x".repeat(2000);
+    let mut few = Peer::connected(Config {
+        max_streams: 2,
+        ..Config::default()
+    });
+    few.agreeable = false;
+    let mut peer = Peer::connected(Config::default());
+    peer.agreeable = false;
+    for (peer, stream_id, name) in [(&mut peer, 3, long.as_str()), (&mut few, 3, "one too many")] {
+        let mut bytes = BytesMut::new();
+        for message in [
+            command("releaseStream", 0.0, &["x".into()], 0),
+            publish(1, "a"),
+            command("play", 0.0, &["b".into()], 2),
+            publish(stream_id, name),
+            publish(1, "c"),
+        ] {
+            bytes.extend_from_slice(&peer.bytes(&message));
+        }
+        peer.says_bytes(&bytes).unwrap();
+        let session = &mut peer.server.session;
+        session.accept_publish(1);
+        session.accept_play(2);
+        let events = peer.events();
+        assert!(matches!(events[..], [Event::Refused { .. }]), "{events:?}");
+        assert_eq!(peer.hears(), ["onStatus/3 error NetStream.Publish.BadName"]);
+        assert!(peer.server.session.is_closing());
+        peer.server.session.handle_close();
+        assert_eq!(peer.events(), [Event::PeerClosed]);
+    }
+}
+
+#[test]
+fn what_came_before_a_deadline_and_was_not_heard_of_is_not_asked_after_it() {
+    let mut peer = Peer::connected(Config::default());
+    peer.agreeable = false;
+    peer.says(&publish(1, "cam"));
+    peer.passes(seconds(3600));
+    assert_eq!(peer.events(), [Event::TimedOut(Timeout::Idle)]);
+}
+
+#[test]
 fn a_publish_refused_after_a_timeout_does_not_end_once_more() {
     let mut peer = Peer::connected(Config::default());
     peer.agreeable = false;
@@ -212,17 +264,48 @@ fn a_publish_refused_after_a_timeout_does_not_end_once_more() {
 }
 
 #[test]
+fn what_is_granted_and_ended_while_closing_does_not_end_once_more() {
+    let mut peer = Peer::connected(Config::default());
+    peer.agreeable = false;
+    for stream_id in 1..=3 {
+        peer.says(&publish(stream_id, "cam"));
+    }
+    assert_eq!(peer.events().len(), 3);
+    let session = &mut peer.server.session;
+    session.reject_publish(1, PublishRefusal::BadName, "no");
+    session.accept_publish(2);
+    session.accept_publish(3);
+    session.end_publish(3, "NetStream.Publish.BadName", "enough");
+    session.handle_close();
+    let ended = Event::PublishEnded { stream_id: 2 };
+    assert_eq!(peer.events(), [ended, Event::PeerClosed]);
+    assert_eq!(peer.hears(), [""; 0], "cleared when the socket was gone");
+}
+
+#[test]
 fn media_held_by_way_of_stream_zero_is_not_given_to_the_next_publish() {
     let mut peer = Peer::connected(Config::default());
     peer.agreeable = false;
     peer.says(&publish(1, "first"));
     peer.says(&message(Kind::Audio, 0, 10, &[0xAF, 1, 1]));
     peer.says(&command("close", 0.0, &[], 0));
-    peer.events();
     peer.says(&publish(1, "second"));
+    peer.events();
     peer.server.session.accept_publish(1);
     let events = peer.events();
-    assert!(matches!(&events[..], [Event::Publish(_)]), "{events:?}");
+    assert!(
+        matches!(
+            &events[..],
+            [
+                Event::Tag { .. },
+                Event::PublishEnded { .. },
+                Event::Publish(_)
+            ]
+        ),
+        "{events:?}"
+    );
+    peer.server.session.accept_publish(1);
+    assert_eq!(peer.events(), []);
 }
 
 #[test]
@@ -459,19 +542,16 @@ fn an_undecided_publish_ends_with_the_connection_and_a_late_answer_does_nothing(
     peer.agreeable = false;
     peer.says(&publish(1, "cam"));
     peer.says(&message(Kind::Video, 1, 0, &[0x17, 0, 0]));
+    assert_eq!(peer.events().len(), 1);
+    peer.says(&publish(2, "other"));
     peer.server.session.handle_close();
     peer.server.session.accept_publish(1);
+    let ended = Event::PublishEnded { stream_id: 1 };
     let events = peer.events();
-    assert!(
-        matches!(
-            &events[..],
-            [
-                Event::Publish(_),
-                Event::PublishEnded { stream_id: 1 },
-                Event::PeerClosed
-            ]
-        ),
-        "{events:?}"
+    assert_eq!(
+        events,
+        [ended, Event::PeerClosed],
+        "of the other nobody has heard"
     );
     assert_eq!(peer.hears(), [""; 0]);
 }

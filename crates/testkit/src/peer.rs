@@ -240,6 +240,15 @@ impl Peer {
         let _ = self.socket.write_all(&bytes).await;
     }
 
+    /// Says several things in one piece.
+    pub async fn say_at_once(&mut self, messages: &[Message]) {
+        let mut bytes = BytesMut::new();
+        for message in messages {
+            self.writer.write(message, &mut bytes);
+        }
+        let _ = self.socket.write_all(&bytes).await;
+    }
+
     /// All that was heard so far.
     pub fn heard(&self) -> Vec<Heard> {
         self.record.heard().clone()

@@ -89,9 +89,8 @@ impl Life {
 
     /// Rejected, or ended by us: no event follows, but some may be waiting.
     pub(crate) fn rejected(&mut self, stream_id: u32) {
-        // Accepting a publish brings the media that waited for it.
-        let brought = matches!(self.uses.get(&stream_id), Some(Use::Publish { .. }));
-        let until = self.batch + u64::from(brought);
+        // Accepting it brought what waited for that.
+        let until = self.batch + 1;
         self.uses.insert(stream_id, Use::Over { until });
     }
 

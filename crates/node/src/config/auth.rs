@@ -11,7 +11,9 @@ section! {
     AuthConfig: "auth" {
         /// Tokens by stream key: `"live/cam" = "token"`, or `{ publish = "…", play = "…" }` for
         /// each. Keys may be patterns (`live/*`). Without any, everything is open; with any, a key
-        /// that is not covered is refused.
+        /// that is not covered is refused. Who publishes is known by the token alone: of two encoders
+        /// with the same one, the later replaces the earlier, unless `publish.on_conflict` is
+        /// `reject`.
         r#static: StaticTokens = StaticTokens::default(), "tokens";
     }
 }

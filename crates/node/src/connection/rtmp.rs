@@ -1,32 +1,35 @@
 //! The pump of an RTMP connection: moves bytes between the socket and the session, and answers what the peer asks.
 
+mod gather;
 mod publishing;
 mod requests;
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use ractor::ActorRef;
-use rtmp::command::Level;
+use rtmp::command;
 use rtmp::{Event, PublishRefusal, Session};
 use tokio::time::{Sleep, sleep_until, timeout};
-use tracing::{debug, info};
+use tracing::{Instrument, Level, Span, debug, enabled, info};
 
+use self::gather::Gather;
 use super::End;
 use crate::context::Context;
 use crate::node;
+use crate::pace;
 use crate::peer::{Command, Peer, PlayEnd};
 use crate::stream::Leave;
 use crate::subscriber;
+use crate::transport::Arrived;
 
-/// What is read at once from a peer that says little, and at most from one that says much.
-const SMALL_READ: usize = 2 << 10;
-const LARGE_READ: usize = 256 << 10;
 /// Reads in a row before others run.
-const READS_PER_TURN: usize = 8;
+const READS_PER_TURN: usize = 16;
 /// After our last words the peer has so long to take them.
 const LINGER: Duration = Duration::from_secs(1);
 /// A peer over a limit has so long to ask, and be told.
@@ -38,8 +41,8 @@ pub(super) struct Conversation {
     node: ActorRef<node::Message>,
     peer: Arc<Peer>,
     session: Box<Session>,
-    input: BytesMut,
-    read_size: usize,
+    /// What has arrived and is only the beginning of something.
+    begun: BytesMut,
     publishes: Vec<Publishing>,
     plays: Vec<Playing>,
     /// It is over a limit, and is told so when it connects.
@@ -49,6 +52,18 @@ pub(super) struct Conversation {
     end: Option<End>,
     /// The last turn left input unread.
     more: bool,
+    gather: Gather,
+    /// Entered for whatever may be logged, but not for every tag.
+    span: Span,
+}
+
+/// Why the pump goes on.
+enum News {
+    Input,
+    /// The socket takes more.
+    Room,
+    Posted,
+    Late,
 }
 
 /// A publish of this connection.
@@ -56,6 +71,7 @@ struct Publishing {
     stream_id: u32,
     publisher: media::Publisher,
     _leave: Leave,
+    _counted: pace::Publisher,
 }
 
 /// A play of this connection.
@@ -71,6 +87,7 @@ impl Conversation {
         node: ActorRef<node::Message>,
         peer: Arc<Peer>,
         refusal: Option<String>,
+        span: Span,
     ) -> Conversation {
         let session = Box::new(Session::new(Arc::clone(&context.rtmp), Instant::now()));
         Conversation {
@@ -78,14 +95,15 @@ impl Conversation {
             node,
             peer,
             session,
-            input: BytesMut::new(),
-            read_size: SMALL_READ,
+            begun: BytesMut::new(),
             publishes: Vec::new(),
             plays: Vec::new(),
             refusal,
             sent: 0,
             end: None,
             more: false,
+            gather: Gather::default(),
+            span,
         }
     }
 
@@ -100,8 +118,13 @@ impl Conversation {
         match end {
             Ok(end) => end,
             Err(error) if is_gone(&error) => End::Left,
+            // Only TLS finds fault with data: mostly the peer's trust in the certificate fails.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.span.in_scope(|| info!(%error, "TLS failed"));
+                End::Socket
+            }
             Err(error) => {
-                debug!(%error, "socket failed");
+                self.span.in_scope(|| debug!(%error, "socket failed"));
                 End::Socket
             }
         }
@@ -115,9 +138,9 @@ impl Conversation {
                 return Ok(self.farewell().await);
             }
             self.set_alarm(alarm.as_mut());
-            tokio::select! {
-                ready = self.peer.transport.readable() => {
-                    ready?;
+            let news = poll_fn(|cx| self.poll_news(cx, alarm.as_mut())).await;
+            match news? {
+                News::Input => {
                     if let Some(end) = self.read().await? {
                         return Ok(end);
                     }
@@ -126,61 +149,80 @@ impl Conversation {
                         tokio::task::yield_now().await;
                     }
                 }
-                ready = self.peer.transport.writable(), if self.peer.has_rest() => {
-                    ready?;
+                News::Room => {
                     self.peer.flush()?;
                 }
-                () = self.peer.woken() => {
-                    if self.obey().await {
+                News::Posted => {
+                    if self.span.clone().in_scope(|| self.obey()) {
                         return Ok(End::Closed);
                     }
                 }
-                () = alarm.as_mut() => self.time_passed(Instant::now()),
+                News::Late => {
+                    if let Some(end) = self.time_passed().await? {
+                        return Ok(end);
+                    }
+                }
             }
         }
+    }
+
+    /// What is to be done next. Nothing is registered anew that is registered: this runs for every read.
+    fn poll_news(
+        &self,
+        cx: &mut task::Context<'_>,
+        alarm: Pin<&mut Sleep>,
+    ) -> Poll<io::Result<News>> {
+        if self.peer.poll_woken(cx).is_ready() {
+            return Poll::Ready(Ok(News::Posted));
+        }
+        if let Poll::Ready(ready) = self.peer.transport.poll_readable(cx) {
+            return Poll::Ready(ready.map(|()| News::Input));
+        }
+        if self.peer.has_rest()
+            && let Poll::Ready(ready) = self.peer.transport.poll_writable(cx)
+        {
+            return Poll::Ready(ready.map(|()| News::Room));
+        }
+        alarm.poll(cx).map(|()| Ok(News::Late))
     }
 
     /// Reads what has arrived and does what it asks. The end, if it is one.
     async fn read(&mut self) -> io::Result<Option<End>> {
         self.more = false;
         for _ in 0..READS_PER_TURN {
-            let room = self.read_size;
-            let read = match self.peer.transport.try_read(&mut self.input, room) {
-                Ok(read) => read,
+            let mut taken = Ok(());
+            let arrived = self.peer.transport.try_read(&mut self.begun, |input| {
+                let _entered = enabled!(Level::DEBUG).then(|| self.span.enter());
+                taken = self.session.handle_input(Instant::now(), input);
+            });
+            let arrived = match arrived {
+                Ok(Arrived::End) => return Ok(Some(self.end.unwrap_or(End::Left))),
+                Ok(arrived) => arrived,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
-            if read == 0 {
-                return Ok(Some(self.end.unwrap_or(End::Left)));
-            }
-            let now = Instant::now();
-            if let Err(error) = self.session.handle_input(now, &mut self.input) {
-                debug!(%error, "peer broke the protocol");
+            if let Err(error) = taken {
+                self.span.in_scope(|| broke_the_protocol(&error));
                 self.flush()?;
                 return Ok(Some(End::Protocol));
             }
             self.act().await?;
-            if read < room {
-                self.read_size = (self.read_size / 2)
-                    .max(SMALL_READ)
-                    .max(read.next_power_of_two().min(LARGE_READ));
+            self.more = arrived == Arrived::Full;
+            if !self.more {
                 break;
             }
-            self.read_size = (self.read_size * 2).min(LARGE_READ);
-            self.more = true;
         }
+        let is_whole = self.begun.is_empty() && !self.session.is_mid_message();
         // An answer acknowledges, too. Where there is none, one who still asks may wait for us.
         let answered = self.flush()?;
         let asks = self.publishes.is_empty() && self.plays.is_empty();
-        if asks && !answered || !self.input.is_empty() || self.session.is_mid_message() {
+        if asks && !answered || !is_whole {
             self.peer.transport.acknowledge_now();
         }
-        if self.publishes.is_empty() {
-            self.read_size = self.read_size.min(4 * SMALL_READ);
-            if self.input.is_empty() {
-                // Idle peers are many, and hold no buffer.
-                self.input = BytesMut::new();
-            }
+        let may_wait = is_whole && !self.publishes.is_empty() && self.context.pace.audio_waits();
+        if may_wait || self.gather.due().is_some() {
+            self.gather
+                .rest(Instant::now(), may_wait, &self.peer.transport);
         }
         Ok(None)
     }
@@ -193,7 +235,8 @@ impl Conversation {
                 Event::Tag { stream_id, tag } => self.media(stream_id, tag, now),
                 // Boxed, since it is seldom and large, and the pump that waits for input is one per player.
                 other => {
-                    Box::pin(self.asked(other)).await?;
+                    let span = self.span.clone();
+                    Box::pin(self.asked(other)).instrument(span).await?;
                     now = self.context.clock.now();
                 }
             }
@@ -212,7 +255,7 @@ impl Conversation {
     }
 
     /// Does what others in the node ask. True when it is to close at once.
-    async fn obey(&mut self) -> bool {
+    fn obey(&mut self) -> bool {
         for command in self.peer.take_posted() {
             match command {
                 Command::EndPlay { subscriber, end } => {
@@ -248,7 +291,8 @@ impl Conversation {
             PlayEnd::NeverCame => {
                 let why = "nobody published this stream in the time a play may wait";
                 let code = "NetStream.Play.StreamNotFound";
-                self.session.notify(stream_id, Level::Error, code, why);
+                self.session
+                    .notify(stream_id, command::Level::Error, code, why);
                 self.session.end_play(stream_id);
                 // As for any absent stream, the connection stays.
                 return;
@@ -256,14 +300,22 @@ impl Conversation {
             PlayEnd::TooSlow => {
                 info!("player is too slow");
                 let why = "your connection is too slow for this stream; try a lower quality";
-                self.session
-                    .notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
+                self.session.notify(
+                    stream_id,
+                    command::Level::Error,
+                    "NetStream.Play.Failed",
+                    why,
+                );
                 self.session.end_play(stream_id);
             }
             PlayEnd::Fault => {
                 let why = "the stream failed on the server; play it again";
-                self.session
-                    .notify(stream_id, Level::Error, "NetStream.Play.Failed", why);
+                self.session.notify(
+                    stream_id,
+                    command::Level::Error,
+                    "NetStream.Play.Failed",
+                    why,
+                );
                 self.session.end_play(stream_id);
             }
         }
@@ -288,7 +340,22 @@ impl Conversation {
         self.session.close();
     }
 
-    fn time_passed(&mut self, now: Instant) {
+    async fn time_passed(&mut self) -> io::Result<Option<End>> {
+        let now = Instant::now();
+        let waited = self.gather.due().is_some_and(|due| due <= now);
+        if waited {
+            self.gather.waited(now, &self.context.pace);
+        }
+        self.span.clone().in_scope(|| self.check_deadlines(now));
+        // Boxed: it is seldom, and would lie in each player's pump a second time.
+        if waited {
+            Box::pin(self.read()).await
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn check_deadlines(&mut self, now: Instant) {
         let sent = self.peer.sent();
         let moved = usize::try_from(sent - self.sent).unwrap_or(usize::MAX);
         self.sent = sent;
@@ -310,7 +377,12 @@ impl Conversation {
     }
 
     /// Moves the alarm only when it would ring too late: most of the time it rings early, and looks again.
+    /// Not so the one that an encoder's tags wait for, which would ring between any two frames.
     fn set_alarm(&self, mut alarm: Pin<&mut Sleep>) {
+        if let Some(due) = self.gather.due() {
+            alarm.as_mut().reset(due.min(self.deadline()).into());
+            return;
+        }
         let deadline = self.deadline().into();
         if deadline < alarm.deadline() || alarm.is_elapsed() {
             alarm.as_mut().reset(deadline);
@@ -320,7 +392,7 @@ impl Conversation {
     /// Sends our last words, ends our half and waits for the peer to end its own, so that they are not
     /// lost to a reset. All of it within [`LINGER`]: a peer that takes nothing is closed all the same.
     async fn farewell(&mut self) -> End {
-        let (peer, input) = (Arc::clone(&self.peer), &mut self.input);
+        let (peer, begun) = (Arc::clone(&self.peer), &mut self.begun);
         let leave = async {
             while !peer.flush()? {
                 peer.transport.writable().await?;
@@ -328,9 +400,8 @@ impl Conversation {
             peer.transport.shutdown_write();
             loop {
                 peer.transport.readable().await?;
-                input.clear();
-                match peer.transport.try_read(input, SMALL_READ) {
-                    Ok(0) => return io::Result::Ok(()),
+                match peer.transport.try_read(begun, BytesMut::clear) {
+                    Ok(Arrived::End) => return io::Result::Ok(()),
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
@@ -348,6 +419,18 @@ impl Drop for Conversation {
         for playing in &self.plays {
             drop(playing.subscriber.cast(subscriber::Message::Leave));
         }
+    }
+}
+
+fn broke_the_protocol(error: &rtmp::Error) {
+    let hint = match error {
+        rtmp::Error::Handshake(error) => error.hint(),
+        _ => None,
+    };
+    match hint {
+        // Somebody took the wrong port, and should find out why it does not work.
+        Some(hint) => info!(%error, hint, "no RTMP"),
+        None => debug!(%error, "peer broke the protocol"),
     }
 }
 

@@ -3,8 +3,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Error, Limits, MAX_CHUNK_SIZE};
 use crate::message::{Kind, Message};
 
-/// The buffer of a long message begins with this much and doubles as bytes arrive, so that a
-/// declared length costs nothing.
+/// The buffer of a long message begins with this much, or with what has arrived already if that is
+/// more, and doubles as bytes arrive, so that a declared length costs nothing.
 const FIRST_ALLOCATION: usize = 16 << 10;
 
 /// After a full header a type 3 chunk repeats the *absolute* time by the letter of the
@@ -280,7 +280,8 @@ impl ChunkReader {
         let before = stream.partial.capacity();
         let needed = stream.partial.len() + taken;
         if needed > before {
-            let capacity = needed.max(before * 2).max(FIRST_ALLOCATION).min(length);
+            let capacity = input.len().max(FIRST_ALLOCATION).max(before * 2);
+            let capacity = capacity.max(needed).min(length);
             if self.held - before + capacity > self.limits.max_partial {
                 return Err(Error::TooMuchHeld(self.limits.max_partial));
             }

@@ -96,6 +96,9 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
                 progress = self.link.progress() => match self.handle_progress(progress) {
                     Ok(()) => {}
                     Err(reason) => {
+                        if let Reason::Protocol(_) = reason {
+                            self.session.close();
+                        }
                         // What the peer said last may still mean something.
                         self.settle().await;
                         return reason;
@@ -128,10 +131,15 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
             self.session
                 .request_reconnect(reconnect.tc_url.as_deref(), &reconnect.description);
         }
-        for (stream_id, description) in ended_publications {
-            self.session
-                .end_publish(stream_id, "NetStream.Publish.BadName", &description);
-            self.unpublish(stream_id);
+        for (id, description) in ended_publications {
+            let is_its = |it: &&Published| it.publication.id() == id;
+            // Another publish may have taken its message stream since.
+            if let Some(published) = self.published.iter().find(is_its) {
+                let stream_id = published.publication.stream_id();
+                self.session
+                    .end_publish(stream_id, "NetStream.Publish.BadName", &description);
+                self.unpublish(stream_id);
+            }
         }
         if close {
             self.drain().await;

@@ -46,7 +46,8 @@ pub(crate) struct Counters {
 pub(crate) struct Requests {
     pub(crate) close: bool,
     pub(crate) reconnect: Option<Reconnect>,
-    pub(crate) ended_publications: Vec<(u32, String)>,
+    /// By their numbers.
+    pub(crate) ended_publications: Vec<(u64, String)>,
 }
 
 #[derive(Debug)]
@@ -183,13 +184,23 @@ impl fmt::Debug for Peer {
 pub struct Publication(Arc<PublicationInner>);
 
 struct PublicationInner {
+    id: u64,
     peer: Peer,
     request: Publish,
 }
 
+/// Numbers the publishes of the process.
+static NEXT_PUBLICATION: AtomicU64 = AtomicU64::new(1);
+
 impl Publication {
     pub(crate) fn new(peer: Peer, request: Publish) -> Self {
-        Self(Arc::new(PublicationInner { peer, request }))
+        let id = NEXT_PUBLICATION.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(PublicationInner { id, peer, request }))
+    }
+
+    /// A number that no other publish has; a message stream can have one after another.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
     }
 
     /// Whose it is.
@@ -235,7 +246,7 @@ impl Publication {
     /// Ends the publish and its connection, with a sentence for the person at the encoder.
     pub fn end(&self, description: &str) {
         let mut requests = self.0.peer.requests();
-        let id = self.stream_id();
+        let id = self.id();
         if !requests
             .ended_publications
             .iter()

@@ -12,6 +12,8 @@ use crate::message::{BandwidthLimit, COMMAND_CHUNK_STREAM, Message, UserControl}
 const FMS_VERSION: &str = "FMS/3,5,7,7009";
 const CAPABILITIES: f64 = 31.0;
 const REJECTED: &str = "NetConnection.Connect.Rejected";
+/// librtmp, so OBS, shows why it is rejected only where this code says it.
+const INVALID_APP: &str = "NetConnection.Connect.InvalidApp";
 
 impl Session {
     /// Accepts `connect`; what the client sent since takes its way.
@@ -53,7 +55,8 @@ impl Session {
 
     /// Refuses `connect` and closes.
     pub fn reject_connect(&mut self, description: &str) {
-        self.refuse_connect(status(Level::Error, REJECTED, description));
+        let known = status(Level::Error, INVALID_APP, description);
+        self.refuse_connect(status(Level::Error, REJECTED, description), Some(known));
     }
 
     /// Refuses `connect`, names another server and closes.
@@ -63,23 +66,25 @@ impl Session {
             .into_iter()
             .collect();
         info.insert("ex", redirect);
-        self.refuse_connect(info);
+        self.refuse_connect(info, None);
     }
 
-    fn refuse_connect(&mut self, info: Object) {
+    fn refuse_connect(&mut self, info: Object, known: Option<Object>) {
         let Phase::Deciding { transaction } = self.phase else {
             return;
         };
         let error = Command::new("_error", transaction, vec![info.into()]);
         self.send(&error.to_message(COMMAND_CHUNK_STREAM, 0));
-        self.closing = true;
+        if let Some(known) = known {
+            self.on_status(0, known);
+        }
+        self.close();
     }
 
     /// Refuses what an encoder announced with FCPublish, and closes. Nothing is told of a publish
     /// that came with it.
     pub fn reject_fc_publish(&mut self, refusal: PublishRefusal, description: &str) {
         self.refuse_publish(0, refusal, description);
-        self.close();
     }
 
     /// Accepts a publish; media that waited for this follows as events.
@@ -104,7 +109,6 @@ impl Session {
     pub fn reject_publish(&mut self, stream_id: u32, refusal: PublishRefusal, description: &str) {
         if self.decide(stream_id, Use::PublishAsked, Use::Idle) {
             self.refuse_publish(stream_id, refusal, description);
-            self.close();
         }
     }
 
@@ -117,7 +121,9 @@ impl Session {
         }
     }
 
-    /// Accepts a play. Media may follow as soon as the output is written.
+    /// Accepts a play. Media may follow as soon as the output is written, unless the client
+    /// [has it pause](Self::is_paused) already. What it sent on that stream since follows as
+    /// events.
     pub fn accept_play(&mut self, stream_id: u32) {
         if !self.decide(stream_id, Use::PlayAsked, Use::Playing) {
             return;
@@ -140,6 +146,15 @@ impl Session {
         // Flash players may then look at the samples; the others skip it.
         let access = [Value::from("|RtmpSampleAccess"), true.into(), true.into()];
         self.send(&command::data(stream_id, &access));
+        self.release_held();
+    }
+
+    /// Whether the client has been told that a play pauses.
+    #[must_use]
+    pub fn is_paused(&self, stream_id: u32) -> bool {
+        let index = self.streams.index_of(stream_id);
+        let stream = index.and_then(|index| self.streams.get(index));
+        stream.is_some_and(|stream| stream.usage == Use::Playing && stream.paused)
     }
 
     /// Refuses a play; the connection may stay for another try. No [`Event::PlayEnded`](super::Event::PlayEnded) follows.
@@ -154,6 +169,8 @@ impl Session {
             self.on_status(stream_id, status(Level::Error, refusal.code(), description));
             if close {
                 self.close();
+            } else {
+                self.release_held();
             }
         }
     }
@@ -212,7 +229,10 @@ impl Session {
         description: &str,
     ) {
         self.on_status(stream_id, status(Level::Error, refusal.code(), description));
-        self.closing = true;
+        if let Some(code) = refusal.known_code() {
+            self.on_status(stream_id, status(Level::Error, code, description));
+        }
+        self.close();
     }
 
     pub(super) fn on_status(&mut self, stream_id: u32, info: Object) {
@@ -222,10 +242,10 @@ impl Session {
     }
 
     /// Changes what a stream is used for, if it is what it is thought to be. `false` if there is
-    /// nothing to say about it; while closing a use can still end, so that no end is told later.
+    /// nothing to say about it; a use that was ended while closing is not told to end later.
     fn decide(&mut self, stream_id: u32, from: Use, to: Use) -> bool {
         match self.streams.with_id(stream_id) {
-            Some(stream) if stream.usage == from && (!self.closing || to == Use::Idle) => {
+            Some(stream) if stream.usage == from => {
                 stream.usage = to;
                 !self.closing
             }

@@ -21,7 +21,8 @@ impl Session {
             self.phase = Phase::Deciding {
                 transaction: command.transaction,
             };
-            return self.reject_connect("the connect command is nested too deeply, or too large");
+            return self
+                .reject_connect_itself("the connect command is nested too deeply, or too large");
         }
         let object = command.object.into_object().unwrap_or_default();
         let (app, params) = names::app(&object, &command.arguments);
@@ -40,10 +41,10 @@ impl Session {
             transaction: command.transaction,
         };
         if app.len() > self.config.max_name {
-            return self.reject_connect("the application name is too long");
+            return self.reject_connect_itself("the application name is too long");
         }
         if self.config.enhanced == Enhanced::Only && !caps.is_enhanced() {
-            return self.reject_connect(
+            return self.reject_connect_itself(
                 "this server takes clients with Enhanced RTMP only; update or enable it",
             );
         }
@@ -69,6 +70,12 @@ impl Session {
         self.event(Event::Connect(Box::new(connect)));
     }
 
+    fn reject_connect_itself(&mut self, why: &'static str) {
+        self.reject_connect(why);
+        let request = "connect";
+        self.event(Event::Refused { request, why });
+    }
+
     pub(super) fn command(&mut self, message: &Message) -> Result<(), Error> {
         let Some(command) = Command::decode(message) else {
             debug!("a command without a name is ignored");
@@ -76,8 +83,9 @@ impl Session {
         };
         let stream_id = message.stream_id;
         let target = self.target(stream_id, &command);
-        if target.is_some_and(|index| self.streams.usage(index) == Some(Use::PublishAsked)) {
-            // What comes behind an undecided publish keeps its place behind the media.
+        if target.is_some_and(|index| self.streams.is_undecided(index)) {
+            // What comes behind a request that waits for its answer waits as well, so that no
+            // answer can be taken for one to another request, and none is lost.
             return self.hold(message.clone());
         }
         match command.name.as_str() {
@@ -108,11 +116,7 @@ impl Session {
                 self.end_target(target);
                 self.streams.remove(target);
             }
-            "close" => {
-                for index in 0..self.streams.len() {
-                    self.end_use(index);
-                }
-            }
+            "close" => self.close_streams()?,
             "pause" | "pauseRaw" => self.pause(target, &command),
             "seek" => {
                 let to_ms = millis(command.number(0));
@@ -122,10 +126,12 @@ impl Session {
             }
             "receiveAudio" => {
                 let on = command.truth(0).unwrap_or(true);
+                let stream_id = self.id_of(target).unwrap_or(stream_id);
                 self.event(Event::ReceiveAudio { stream_id, on });
             }
             "receiveVideo" => {
                 let on = command.truth(0).unwrap_or(true);
+                let stream_id = self.id_of(target).unwrap_or(stream_id);
                 self.event(Event::ReceiveVideo { stream_id, on });
             }
             "_checkbw" => self.result(&command),
@@ -147,11 +153,17 @@ impl Session {
             }
             ("publish" | "play", Some(Value::String(_)) | None) => self.streams.index_of(stream_id),
             (
-                "publish" | "play" | "deleteStream" | "closeStream" | "pause" | "pauseRaw" | "seek",
+                "publish" | "play" | "deleteStream" | "closeStream" | "pause" | "pauseRaw" | "seek"
+                | "receiveAudio" | "receiveVideo",
                 _,
             ) => self.streams.meant_by(stream_id),
             _ => None,
         }
+    }
+
+    fn id_of(&self, target: Option<usize>) -> Option<u32> {
+        let stream = target.and_then(|index| self.streams.get(index));
+        stream.map(|stream| stream.id)
     }
 
     fn create_stream(&mut self, command: &Command) {
@@ -191,18 +203,10 @@ impl Session {
     fn publish(&mut self, stream_id: u32, command: &Command) {
         let (name, params) = self.name_of(command);
         if name.len() > self.config.max_name {
-            return self.refuse_publish(
-                stream_id,
-                PublishRefusal::BadName,
-                "the stream name is too long",
-            );
+            return self.refuse_publish_itself(stream_id, "the stream name is too long");
         }
         let Some(index) = self.streams.open(stream_id, self.config.max_streams) else {
-            return self.refuse_publish(
-                stream_id,
-                PublishRefusal::BadName,
-                "too many streams on this connection",
-            );
+            return self.refuse_publish_itself(stream_id, "too many streams on this connection");
         };
         let Some(stream) = self.streams.get_mut(index) else {
             return;
@@ -221,7 +225,6 @@ impl Session {
             Some("append") => PublishKind::Append,
             _ => PublishKind::Live,
         };
-        self.withdraw(stream_id);
         let app = self.app();
         self.event(Event::Publish(Box::new(Publish {
             stream_id,
@@ -232,24 +235,31 @@ impl Session {
         })));
     }
 
+    fn refuse_publish_itself(&mut self, stream_id: u32, why: &'static str) {
+        self.refuse_publish(stream_id, PublishRefusal::BadName, why);
+        let request = "publish";
+        self.event(Event::Refused { request, why });
+    }
+
     fn play(&mut self, stream_id: u32, command: &Command) {
         let (name, params) = self.name_of(command);
         let opened = self.streams.open(stream_id, self.config.max_streams);
         let Some(index) = opened.filter(|_| name.len() <= self.config.max_name) else {
-            let info = status(
-                Level::Error,
-                "NetStream.Play.Failed",
-                "too many streams, or the name is too long",
+            let why = "too many streams, or the name is too long";
+            self.on_status(
+                stream_id,
+                status(Level::Error, "NetStream.Play.Failed", why),
             );
-            return self.on_status(stream_id, info);
+            let request = "play";
+            return self.event(Event::Refused { request, why });
         };
         self.end_use(index);
         let reset = command.truth(3).unwrap_or(true);
         if let Some(stream) = self.streams.get_mut(index) {
             stream.usage = Use::PlayAsked;
             stream.reset = reset;
+            stream.paused = false;
         }
-        self.withdraw(stream_id);
         let app = self.app();
         let play = Play {
             stream_id,
@@ -267,7 +277,10 @@ impl Session {
         let paused = command.truth(0).unwrap_or(true);
         let at_ms = millis(command.number(1));
         let stream_id = match target.and_then(|index| self.streams.get_mut(index)) {
-            Some(stream) if stream.usage.is_play() => stream.id,
+            Some(stream) if stream.usage.is_play() => {
+                stream.paused = paused;
+                stream.id
+            }
             _ => return debug!("pause without a play is ignored"),
         };
         if paused {
@@ -290,6 +303,21 @@ impl Session {
         });
     }
 
+    /// Ends all streams, each of them behind what waits on it.
+    fn close_streams(&mut self) -> Result<(), Error> {
+        for index in 0..self.streams.len() {
+            if let Some(stream_id) = self.id_of(Some(index))
+                && self.streams.is_undecided(index)
+            {
+                let close = Command::new("closeStream", 0.0, Vec::new());
+                self.hold(close.to_message(COMMAND_CHUNK_STREAM, stream_id))?;
+            } else {
+                self.end_use(index);
+            }
+        }
+        Ok(())
+    }
+
     fn end_target(&mut self, target: Option<usize>) {
         if let Some(index) = target {
             self.end_use(index);
@@ -305,7 +333,6 @@ impl Session {
         stream.usage = Use::Idle;
         stream.name = Box::default();
         if usage.is_publish() {
-            self.forget_held(stream_id);
             let info = status(
                 Level::Status,
                 "NetStream.Unpublish.Success",
@@ -315,46 +342,6 @@ impl Session {
             self.event(Event::PublishEnded { stream_id });
         } else if usage.is_play() {
             self.event(Event::PlayEnded { stream_id });
-        }
-    }
-
-    /// Takes back what is queued of an earlier request on this stream. Nobody has heard of it yet,
-    /// and it is over: the answer to it would be taken for one to the request that follows.
-    fn withdraw(&mut self, id: u32) {
-        let is_request = |event: &Event| match event {
-            Event::Publish(publish) => publish.stream_id == id,
-            Event::Play(play) => play.stream_id == id,
-            _ => false,
-        };
-        let Some(index) = self.events.iter().rposition(is_request) else {
-            return;
-        };
-        let is_about_it = |event: &Event| match event {
-            Event::PublishEnded { stream_id }
-            | Event::PlayEnded { stream_id }
-            | Event::Pause { stream_id, .. } => *stream_id == id,
-            other => is_request(other),
-        };
-        let behind = self.events.split_off(index);
-        let others = behind.into_iter().filter(|event| !is_about_it(event));
-        self.events.extend(others);
-    }
-
-    /// Media that waited for a publish which is over.
-    fn forget_held(&mut self, stream_id: u32) {
-        if let (Phase::Open, Some(held)) = (&self.phase, &mut self.held) {
-            held.messages
-                .retain(|message| message.stream_id != stream_id);
-            let commands = held.messages.iter().filter(|held| held.kind.is_command());
-            held.commands = commands.count();
-            held.bytes = held
-                .messages
-                .iter()
-                .map(|message| message.payload.len() + size_of::<Message>())
-                .sum();
-            if held.messages.is_empty() {
-                self.held = None;
-            }
         }
     }
 

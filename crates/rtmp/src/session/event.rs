@@ -27,15 +27,15 @@ pub enum Event {
         stream_id: u32,
     },
     /// Asks for [`accept_publish`](super::Session::accept_publish) or
-    /// [`reject_publish`](super::Session::reject_publish). Media that comes meanwhile waits.
+    /// [`reject_publish`](super::Session::reject_publish). What the client sends on its message
+    /// stream meanwhile waits, media and commands.
     Publish(Box<Publish>),
     /// Asks for [`accept_play`](super::Session::accept_play) or
-    /// [`reject_play`](super::Session::reject_play).
+    /// [`reject_play`](super::Session::reject_play). What the client sends on its message stream
+    /// meanwhile waits: another play, or a pause, is told when this is answered.
     Play(Box<Play>),
-    /// The peer ended a publish, decided or not. Exactly one follows every [`Publish`] that was
-    /// neither rejected nor ended from this side. Of a publish that ended and was followed by
-    /// another request on its stream, all before the first was taken by
-    /// [`poll_event`](super::Session::poll_event), nothing is told.
+    /// The peer ended a publish, by a command or by going away. Exactly one follows every
+    /// [`Publish`] that was neither rejected nor ended from this side.
     PublishEnded {
         /// Of which stream.
         stream_id: u32,
@@ -98,6 +98,14 @@ pub enum Event {
     Pong {
         /// After how long.
         round_trip: Duration,
+    },
+    /// The session itself has refused something, by a limit or a setting of its
+    /// [`Config`](crate::Config); already answered.
+    Refused {
+        /// `connect`, `publish` or `play`.
+        request: &'static str,
+        /// What the peer was told.
+        why: &'static str,
     },
     /// A deadline has passed; the session is closing.
     TimedOut(Timeout),
@@ -288,6 +296,14 @@ impl PublishRefusal {
         match self {
             Self::Unauthorized => "NetStream.Publish.Unauthorized",
             Self::BadName => "NetStream.Publish.BadName",
+        }
+    }
+
+    /// The same in a code that librtmp knows, so in OBS: it shows the description of few.
+    pub(super) fn known_code(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized => Some("NetStream.Publish.Denied"),
+            Self::BadName => None,
         }
     }
 }

@@ -10,6 +10,9 @@ pub const DEFAULT_APP: &str = "live";
 /// The stream when a client names none.
 pub const DEFAULT_NAME: &str = "default";
 
+/// The most parameters in one part; in memory each takes many times the bytes it came in.
+const MAX_PARAMS: usize = 64;
+
 /// Query parameters in the order in which they are looked up: of the stream name, the app, the
 /// `tcUrl`, then what else `connect` carried.
 ///
@@ -21,7 +24,7 @@ pub struct Params(
 );
 
 impl Params {
-    /// Reads `a=1&b=2`, percent-decoded.
+    /// Reads `a=1&b=2`, percent-decoded: the first 64.
     #[must_use]
     pub fn parse(query: &str) -> Self {
         let pairs = query.split(['&', '?']).filter(|pair| !pair.is_empty());
@@ -32,7 +35,7 @@ impl Params {
     }
 
     fn new(pairs: impl Iterator<Item = (String, String)>) -> Self {
-        let part: Arc<[_]> = pairs.collect();
+        let part: Arc<[_]> = pairs.take(MAX_PARAMS).collect();
         Self(if part.is_empty() {
             Vec::new()
         } else {

@@ -11,6 +11,10 @@ pub(super) enum Use {
 }
 
 impl Use {
+    pub(super) fn is_undecided(self) -> bool {
+        matches!(self, Self::PublishAsked | Self::PlayAsked)
+    }
+
     pub(super) fn is_publish(self) -> bool {
         matches!(self, Self::PublishAsked | Self::Publishing)
     }
@@ -27,6 +31,8 @@ pub(super) struct Stream {
     pub(super) name: Box<str>,
     /// Of the play: whether what played before is dropped.
     pub(super) reset: bool,
+    /// Of the play: whether the client has it pause.
+    pub(super) paused: bool,
 }
 
 /// All of them; few, so a search is as good as a map.
@@ -50,8 +56,14 @@ impl Streams {
         self.0.iter().position(|stream| stream.id == id)
     }
 
-    pub(super) fn usage(&self, index: usize) -> Option<Use> {
-        self.0.get(index).map(|stream| stream.usage)
+    pub(super) fn get(&self, index: usize) -> Option<&Stream> {
+        self.0.get(index)
+    }
+
+    /// Whether a publish or play of that stream waits for its answer.
+    pub(super) fn is_undecided(&self, index: usize) -> bool {
+        self.get(index)
+            .is_some_and(|stream| stream.usage.is_undecided())
     }
 
     pub(super) fn remove(&mut self, index: Option<usize>) {
@@ -84,6 +96,7 @@ impl Streams {
             usage: Use::Idle,
             name: Box::default(),
             reset: true,
+            paused: false,
         });
         Some(self.0.len() - 1)
     }

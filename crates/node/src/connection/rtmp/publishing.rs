@@ -21,7 +21,9 @@ impl Conversation {
             Ok(Pushed::Stored(_)) => {}
             Ok(Pushed::Dropped(reason)) => metrics.not_stored(reason),
             // Whoever replaced it has told its connection, which will hear of it in a moment.
-            Err(fenced) => debug!(%fenced, "tag after the end of a publish"),
+            Err(fenced) => self
+                .span
+                .in_scope(|| debug!(%fenced, "tag after the end of a publish")),
         }
     }
 }

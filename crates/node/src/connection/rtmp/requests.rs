@@ -1,5 +1,8 @@
 //! What an RTMP peer asks for, and what it is answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::{Conversation, Playing, Publishing};
 use crate::auth::Action;
+use crate::config::{Choice, Tracks};
 use crate::connection::End;
 use crate::gate::Wants;
 use crate::node;
@@ -34,7 +38,7 @@ impl Conversation {
                 if let Err((refusal, why)) =
                     self.may_publish(&early.app, &early.name, &early.params)
                 {
-                    self.note_refusal(refusal, &why);
+                    self.note_refusal(&shown(&early.app, &early.name), refusal, &why);
                     self.session.reject_fc_publish(refusal, &why);
                 }
             }
@@ -54,6 +58,12 @@ impl Conversation {
             Event::ReceiveVideo { stream_id, on } => {
                 self.want(stream_id, |wants| wants.video = on).await;
             }
+            Event::Refused { request, why } => match request {
+                "connect" => info!(why, "connect rejected"),
+                "publish" => info!(why, "publish refused"),
+                // The connection goes on, so there may be many.
+                _ => debug!(why, "play refused"),
+            },
             Event::TimedOut(what) => {
                 info!(%what, "closed");
                 self.end = Some(End::TimedOut);
@@ -112,10 +122,9 @@ impl Conversation {
     }
 
     async fn publish(&mut self, publish: &rtmp::Publish) {
-        let stream_id = publish.stream_id;
         let (key, identity) = match self.may_publish(&publish.app, &publish.name, &publish.params) {
             Ok(allowed) => allowed,
-            Err((refusal, why)) => return self.refuse_publish(stream_id, refusal, &why),
+            Err((refusal, why)) => return self.refuse_publish(publish, refusal, &why),
         };
         self.context.metrics.auth("publish", "allowed");
         let request = PublishRequest {
@@ -126,31 +135,33 @@ impl Conversation {
         let ask = |reply| node::Message::Publish(key.clone(), request, reply);
         match ask_node(&self.node, ask, patience).await {
             Some(Ok(Published { publisher, leave })) => {
+                let stream_id = publish.stream_id;
                 self.publishes.push(Publishing {
                     stream_id,
                     publisher,
                     _leave: leave,
+                    _counted: self.context.pace.publisher(),
                 });
                 self.session.accept_publish(stream_id);
             }
             Some(Err(refusal)) => {
-                self.refuse_publish(stream_id, PublishRefusal::BadName, &refusal.to_string());
+                self.refuse_publish(publish, PublishRefusal::BadName, &refusal.to_string());
             }
             None => {
                 warn!(%key, "publish not answered within the node");
                 let why = "the server could not answer in time; try again";
-                self.refuse_publish(stream_id, PublishRefusal::BadName, why);
+                self.refuse_publish(publish, PublishRefusal::BadName, why);
             }
         }
     }
 
-    fn refuse_publish(&mut self, stream_id: u32, refusal: PublishRefusal, why: &str) {
-        self.note_refusal(refusal, why);
-        self.session.reject_publish(stream_id, refusal, why);
+    fn refuse_publish(&mut self, publish: &rtmp::Publish, refusal: PublishRefusal, why: &str) {
+        self.note_refusal(&shown(&publish.app, &publish.name), refusal, why);
+        self.session.reject_publish(publish.stream_id, refusal, why);
     }
 
-    fn note_refusal(&mut self, refusal: PublishRefusal, why: &str) {
-        info!(why, "publish refused");
+    fn note_refusal(&mut self, key: &str, refusal: PublishRefusal, why: &str) {
+        info!(%key, why, "publish refused");
         if refusal == PublishRefusal::Unauthorized {
             self.context.metrics.auth("publish", "denied");
         }
@@ -162,7 +173,14 @@ impl Conversation {
         let key = match StreamKey::parse(&stream_path(&play.app, &play.name)) {
             Ok(key) => key,
             Err(error) => {
-                self.refuse_play(stream_id, PlayRefusal::StreamNotFound, &error.to_string());
+                self.refuse_play(play, PlayRefusal::StreamNotFound, &error.to_string());
+                return Ok(());
+            }
+        };
+        let tracks = match self.tracks(&play.params) {
+            Ok(tracks) => tracks,
+            Err(why) => {
+                self.refuse_play(play, PlayRefusal::Failed, &why);
                 return Ok(());
             }
         };
@@ -172,13 +190,15 @@ impl Conversation {
             .check(Action::Play, &key, play.params.get("token"))
         {
             self.context.metrics.auth("play", "denied");
-            self.refuse_play(stream_id, PlayRefusal::Unauthorized, &denied.to_string());
+            self.refuse_play(play, PlayRefusal::Unauthorized, &denied.to_string());
             return Ok(());
         }
         self.context.metrics.auth("play", "allowed");
+        let wants = Wants::both(tracks);
         let request = SubscribeRequest {
             peer: std::sync::Arc::clone(&self.peer),
             message_stream: stream_id,
+            wants,
         };
         let ask = |reply| node::Message::Subscribe(key.clone(), request, reply);
         match ask_node(&self.node, ask, ANSWER_TIME).await {
@@ -186,12 +206,11 @@ impl Conversation {
                 self.session.accept_play(stream_id);
                 // Its statuses go out before the first media does.
                 self.flush()?;
-                drop(subscriber.cast(subscriber::Message::Start));
+                // One that has asked for a pause meanwhile starts when it goes on.
+                if !self.session.is_paused(stream_id) {
+                    drop(subscriber.cast(subscriber::Message::Start));
+                }
                 debug!(%key, "plays");
-                let wants = Wants {
-                    audio: true,
-                    video: true,
-                };
                 self.plays.push(Playing {
                     stream_id,
                     subscriber,
@@ -203,25 +222,38 @@ impl Conversation {
                     Refusal::NotFound(_) => PlayRefusal::StreamNotFound,
                     _ => PlayRefusal::Failed,
                 };
-                self.refuse_play(stream_id, code, &refusal.to_string());
+                self.refuse_play(play, code, &refusal.to_string());
             }
             None => {
                 warn!(%key, "play not answered within the node");
                 let why = "the server could not answer in time; try again";
-                self.refuse_play(stream_id, PlayRefusal::Failed, why);
+                self.refuse_play(play, PlayRefusal::Failed, why);
             }
         }
         Ok(())
     }
 
-    fn refuse_play(&mut self, stream_id: u32, refusal: PlayRefusal, why: &str) {
-        debug!(why, "play refused");
+    /// The tracks that a player asks for.
+    fn tracks(&self, params: &rtmp::Params) -> Result<Tracks, String> {
+        let Some(asked) = params.get("tracks") else {
+            return Ok(self.context.config.play.tracks);
+        };
+        let choice = Tracks::CHOICES.iter().find(|(name, _)| *name == asked);
+        choice.map(|(_, tracks)| *tracks).ok_or_else(|| {
+            "the parameter tracks of the URL must be main (one audio and one video track) or all"
+                .to_owned()
+        })
+    }
+
+    fn refuse_play(&mut self, play: &rtmp::Play, refusal: PlayRefusal, why: &str) {
+        debug!(key = %shown(&play.app, &play.name), why, "play refused");
         // A player may ask again for a stream that is not there yet.
         let close = refusal != PlayRefusal::StreamNotFound;
         if close {
             self.end = Some(End::Refused);
         }
-        self.session.reject_play(stream_id, refusal, why, close);
+        self.session
+            .reject_play(play.stream_id, refusal, why, close);
     }
 
     async fn end_play(&mut self, stream_id: u32) {
@@ -265,6 +297,21 @@ impl Conversation {
             let wants = playing.wants;
             let ask = |reply| subscriber::Message::Want(wants, reply);
             drop(playing.subscriber.call(ask, Some(ANSWER_TIME)).await);
+        }
+    }
+}
+
+/// What a stream is called in the log: its key, or the beginning of what is none.
+fn shown(app: &str, name: &str) -> String {
+    let path = stream_path(app, name);
+    match StreamKey::parse(&path) {
+        Ok(key) => key.to_string(),
+        Err(_) => {
+            // It may hold a secret that was put there in a wrong way.
+            let start = |text: &str, most| text.chars().take(most).collect::<String>();
+            let (app, name) = path.split_once('/').unwrap_or_default();
+            let short = format!("{}/{}…", start(app, 8), start(name, 3));
+            short.escape_debug().to_string()
         }
     }
 }

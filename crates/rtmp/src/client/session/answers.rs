@@ -59,12 +59,16 @@ impl Session {
         if !plays || self.intent == Intent::Publish || tag.payload.is_empty() {
             return;
         }
-        if let State::Running {
-            stream_id,
-            ended: true,
-        } = self.state
-        {
-            self.started(stream_id);
+        match self.state {
+            State::Running {
+                stream_id,
+                ended: true,
+            } => self.started(stream_id),
+            // Some servers send the stream without a word before it.
+            State::Starting { stream_id, .. } if tag.kind != flv::Kind::Data => {
+                self.started(stream_id);
+            }
+            _ => {}
         }
         self.events.push_back(Event::Tag(tag));
     }

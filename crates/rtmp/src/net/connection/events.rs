@@ -62,6 +62,10 @@ impl<H: Handler, S> Connection<H, S> {
                 }
             }
             Event::Tag { stream_id, tag } => self.deliver(stream_id, &tag),
+            // After a play that is refused the connection goes on.
+            Event::Refused { request, .. } if request != "play" => {
+                self.reason = Some(Reason::Refused);
+            }
             Event::TimedOut(timeout) => self.reason = Some(Reason::Timeout(timeout)),
             _ => {}
         }

@@ -1,0 +1,214 @@
+//! One player, told things in an order that is forced: its pump and its group run when a test says so.
+
+use bytes::Bytes;
+use flv::{Kind, Tag};
+use media::{Epoch, Limits, Publisher};
+use ractor::concurrency::oneshot;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::burst::SHARED_MESSAGE_STREAM;
+use crate::config::Config;
+use crate::peer::Served;
+use crate::tests::pair::{all, burst, connected, sound};
+
+/// Hears what pumps and groups tell the player's actor, which does nothing by itself.
+struct Nobody;
+
+impl Actor for Nobody {
+    type Msg = Message;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Message>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+struct Player {
+    context: Arc<Context>,
+    publisher: Publisher,
+    peer: Arc<Peer>,
+    far: TcpStream,
+    myself: ActorRef<Message>,
+    state: State,
+}
+
+impl Player {
+    async fn new() -> Player {
+        let context = Arc::new(Context::new(Config::default(), 1));
+        let ring = Ring::new(Limits::default());
+        let publisher = ring.begin(Epoch::new(1, 1), context.clock.now());
+        let (peer, far) = connected().await;
+        let (myself, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+        let arguments = Arguments {
+            context: Arc::clone(&context),
+            fanout: Arc::new(Fanout::new(ring.clone(), Arc::clone(&context))),
+            ring,
+            peer: Arc::clone(&peer),
+            message_stream: SHARED_MESSAGE_STREAM,
+            wants: Wants::both(Tracks::All),
+        };
+        let state = Subscriber.pre_start(myself.clone(), arguments).await;
+        Player {
+            context,
+            publisher,
+            peer,
+            far,
+            myself,
+            state: state.expect("a player"),
+        }
+    }
+
+    /// Handles a message without letting anything else run.
+    async fn told(&mut self, message: Message) {
+        let myself = self.myself.clone();
+        let handled = Subscriber.handle(myself, message, &mut self.state).await;
+        handled.expect("no failure");
+    }
+
+    /// Pauses, or goes on, and has the answer when this returns.
+    async fn pause(&mut self, paused: bool) {
+        let (reply, answer) = oneshot();
+        self.told(Message::Pause(paused, reply.into())).await;
+        answer.await.expect("an answer");
+    }
+
+    /// Joins and is served by a group; the number of that service.
+    async fn grouped(&mut self) -> Service {
+        self.told(Message::Start).await;
+        let caught_up = Outcome::CaughtUp(0);
+        self.told(Message::PumpEnded(self.state.service, Some(caught_up)))
+            .await;
+        assert!(self.state.group.is_some());
+        self.state.service
+    }
+}
+
+#[tokio::test]
+async fn a_groups_write_is_not_written_after_the_pause_is_answered() {
+    let mut player = Player::new().await;
+    let service = player.grouped().await;
+    let ready = burst(0, b"too late");
+    player.pause(true).await;
+    assert!(matches!(player.peer.serve(service, &ready), Served::Left));
+    player.pause(false).await;
+    assert!(matches!(player.peer.serve(service, &ready), Served::Left));
+    assert!(player.state.pump.is_some() && player.state.service != service);
+    drop(player.state);
+    assert_eq!(all(player.peer, player.far).await, b"");
+}
+
+#[tokio::test]
+async fn a_pumps_write_is_not_written_after_the_pause_is_answered() {
+    let mut player = Player::new().await;
+    player.told(Message::Start).await;
+    let service = player.state.service;
+    let ready = burst(0, b"too late");
+    player.pause(true).await;
+    let written =
+        player
+            .peer
+            .serve_alone(SHARED_MESSAGE_STREAM, service, &ready, |_| unreachable!());
+    assert_eq!(written.expect("a socket"), None);
+    drop(player.state);
+    assert_eq!(all(player.peer, player.far).await, b"");
+}
+
+#[tokio::test]
+async fn news_of_a_service_that_was_replaced_changes_nothing() {
+    let mut player = Player::new().await;
+    let old = player.grouped().await;
+    player.pause(true).await;
+    player.told(Message::FellBehind(old)).await;
+    assert!(player.state.pump.is_none(), "nobody writes in a pause");
+    player.pause(false).await;
+    let new = player.state.service;
+    for stale in [
+        Message::FellBehind(old),
+        Message::PumpEnded(old, None),
+        Message::PumpEnded(old, Some(Outcome::TooSlow)),
+        Message::PumpEnded(old, Some(Outcome::CaughtUp(0))),
+    ] {
+        player.told(stale).await;
+        assert_eq!(player.state.service, new);
+        assert!(player.state.pump.is_some() && player.state.group.is_none());
+    }
+    assert!(player.peer.take_posted().is_empty(), "the play goes on");
+}
+
+#[tokio::test]
+async fn a_play_that_ends_late_does_not_end_the_next_one_on_its_stream() {
+    let mut first = Player::new().await;
+    let old = first.grouped().await;
+    // The next play on the same message stream of the same connection.
+    let next = Seat {
+        peer: Arc::clone(&first.peer),
+        message_stream: SHARED_MESSAGE_STREAM,
+    };
+    let service = next.begin();
+    next.peer.lock().place(SHARED_MESSAGE_STREAM).standing.next = Some(0);
+
+    first.told(Message::FellBehind(old)).await;
+    first.pause(true).await;
+    drop(first.state);
+    assert!(matches!(
+        first.peer.serve(service, &burst(0, b"next")),
+        Served::UpToDate(4)
+    ));
+    drop(next);
+    assert_eq!(all(first.peer, first.far).await, b"next");
+}
+
+/// A frame of Sorenson H.263, which needs no configuration.
+fn picture(dts: u32, key: bool) -> Tag {
+    let payload: &[u8] = if key {
+        &[0x12, 0, 0, 0x84]
+    } else {
+        &[0x22, 0, 0, 0x84]
+    };
+    Tag::new(Kind::Video, dts, Bytes::copy_from_slice(payload))
+}
+
+#[tokio::test]
+async fn a_joiner_that_wants_something_else_halfway_gets_the_rest_of_the_pictures() {
+    let mut player = Player::new().await;
+    let long_ago = player.context.clock.now() - 10_000_000_000;
+    for number in 0..4 {
+        let tag = picture(number * 40, number == 0);
+        player
+            .publisher
+            .push(tag, long_ago)
+            .expect("no other publisher");
+    }
+    player.told(Message::Start).await;
+    // Its pump has come so far when it asks.
+    player
+        .peer
+        .lock()
+        .place(SHARED_MESSAGE_STREAM)
+        .standing
+        .next = Some(2);
+    let (reply, _answer) = oneshot();
+    let wants = Wants {
+        audio: false,
+        ..Wants::both(Tracks::All)
+    };
+    player.told(Message::Want(wants, reply.into())).await;
+    player
+        .publisher
+        .push(sound(160), player.context.clock.now())
+        .expect("no other publisher");
+    let wire = rtmp::wire::wire(&picture(120, false), 120, 65_536, SHARED_MESSAGE_STREAM);
+    let last = wire.concat();
+    let mut written = Vec::new();
+    let read = async {
+        while !written.ends_with(&last) {
+            player.far.read_buf(&mut written).await.expect("a socket");
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), read)
+        .await
+        .expect("the pictures it had not got");
+}
