@@ -132,6 +132,11 @@ async fn rejected(node: &Node, app: &str) -> String {
         Some("NetConnection.Connect.Rejected"),
         "{app}"
     );
+    let why = info.get("description").and_then(Value::as_str);
+    // What OBS logs.
+    let shown = peer.status("NetConnection.Connect.InvalidApp").await;
+    assert_eq!((shown.stream, shown.level.as_str()), (0, "error"));
+    assert_eq!(Some(shown.description.as_str()), why);
     peer.closed().await;
     info.get("description")
         .and_then(Value::as_str)
@@ -156,6 +161,33 @@ async fn an_app_that_is_a_route_is_rejected() {
         let why = rejected(&node, app).await;
         assert!(why.contains("reserved"), "{why}");
     }
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_once_with_its_reason_and_the_stream() {
+    let node = Node::start(&[TOKENS, "rtmp.enhanced=only"]).await;
+    let why = rejected(&node, "live").await;
+    assert!(why.contains("Enhanced RTMP only"), "{why}");
+    let line = node.log.wait("connect rejected", 1).await;
+    assert_eq!(
+        (&line["level"], &line["why"]),
+        (&"INFO".into(), &why.into())
+    );
+
+    let enhanced = [("fourCcList", Value::StrictArray(vec!["*".into()]))];
+    for (verb, name, count, key) in [
+        ("publish", "cam?token=no", 1, "live/cam"),
+        ("publish", "my-secret-name", 2, "live/my-…"),
+        ("publish", "my secret name", 3, "live/my …"),
+        ("play", "my-secret-name", 1, "live/my-…"),
+    ] {
+        asks(&node, "live", &enhanced, verb, name).await;
+        let line = node.log.wait(&format!("{verb} refused"), count).await;
+        assert_eq!(line["key"], key, "{line}");
+    }
+    assert_eq!(node.log.count("connect rejected"), 1);
+    assert_eq!(node.log.count("publish refused"), 3);
     node.stopped().await;
 }
 

@@ -137,6 +137,49 @@ async fn plain_rtmp_to_the_tls_port_does_no_harm() {
 }
 
 #[tokio::test]
+async fn another_protocol_at_the_plain_port_is_closed_at_once() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let node = Node::start(&["limits.handshake_timeout=1m"]).await;
+    let hello = [22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+    for (count, said, hint) in [
+        (1, &hello[..], "TLS; rtmps has a port of its own"),
+        (2, b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+        (3, b"POST /live HTTP/1.1\r\n\r\n", "HTTP"),
+    ] {
+        let socket = tokio::net::TcpStream::connect(node.rtmp).await;
+        let mut socket = socket.expect("the node is there");
+        socket.write_all(said).await.expect("taken");
+        let mut answer = Vec::new();
+        // An end in order or a reset: closed is closed.
+        let _ = testkit::wait::within("the end", socket.read_to_end(&mut answer)).await;
+        assert_eq!(answer, b"");
+        let line = node.log.wait("no RTMP", count).await;
+        assert_eq!(line["level"], "INFO");
+        let told = line["hint"].as_str().unwrap_or_default();
+        assert!(told.contains(hint), "{line}");
+    }
+    node.stopped().await;
+}
+
+#[tokio::test]
+async fn who_does_not_trust_the_certificate_shows_in_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = secure(&certificate::write(folder.path(), "localhost"), &[]).await;
+    let other = tempfile::tempdir().expect("a folder");
+    let files = certificate::write(other.path(), "localhost");
+    let address = node.rtmps.expect("it serves RTMPS");
+    let url = Url::parse(&format!("rtmps://{address}/live/cam")).expect("a URL");
+    let client = Client::new(trusting(Trust::File(files.certificate)));
+    assert!(client.pull(&url).await.is_err());
+    let line = node.log.wait("TLS failed", 1).await;
+    assert_eq!(line["level"], "INFO");
+    node.metric_becomes("weir_connections{protocol=\"rtmps\"}", 0.0)
+        .await;
+    assert_eq!(node.log.count("TLS failed"), 1);
+    node.stopped().await;
+}
+
+#[tokio::test]
 async fn who_is_silent_at_the_tls_port_is_cut_in_time() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let folder = tempfile::tempdir().expect("a folder");

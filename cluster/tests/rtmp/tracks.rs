@@ -54,10 +54,15 @@ async fn a_player_gets_the_tracks_it_asks_for() {
             assert_eq!(tags.iter().filter(records).count(), 1, "{who}: {video}");
         }
         let first = tags.iter().find(|tag| tag.is_video() && tag.is_frame());
-        assert!(first.is_some_and(Tag::is_keyframe), "{who}: a whole picture");
+        assert!(
+            first.is_some_and(Tag::is_keyframe),
+            "{who}: a whole picture"
+        );
     }
     let ordinary = |tags: &[Tag], most: usize| -> Vec<(u32, usize)> {
-        let wanted = tags.iter().filter(|tag| tag.is_frame() && !is_multitrack(tag));
+        let wanted = tags
+            .iter()
+            .filter(|tag| tag.is_frame() && !is_multitrack(tag));
         let seen = wanted.map(|tag| (tag.dts, tag.payload.len()));
         seen.take(most).collect()
     };

@@ -234,7 +234,7 @@ fn a_rejected_connect_says_why_and_closes_once_that_is_written() {
         "something is still to be written"
     );
     let messages = peer.hears_messages();
-    // Once in the words of the specification, and once in those that librtmp shows to people.
+    // Once in the words of the specification, and once in those that librtmp logs.
     let codes = [
         "NetConnection.Connect.Rejected",
         "NetConnection.Connect.InvalidApp",
@@ -261,7 +261,11 @@ fn a_redirect_names_the_other_server() {
         .session
         .redirect_connect("rtmp://other/live", "busy here");
     let messages = peer.hears_messages();
-    assert_eq!(messages.len(), 1, "nothing that would end a client that goes elsewhere");
+    assert_eq!(
+        messages.len(),
+        1,
+        "nothing that would end a client that goes elsewhere"
+    );
     let error = Command::decode(&messages[0]).unwrap();
     let info = error.arguments[0].as_object().unwrap();
     assert_eq!(

@@ -153,7 +153,7 @@ fn publish_works_with_only_a_name_or_none_and_on_streams_nobody_created() {
 
 #[test]
 fn a_refused_publish_says_why_and_closes() {
-    // OBS shows no description but that of a code it knows, so one comes after ours.
+    // OBS logs no description but that of a code it knows, so one comes after ours.
     let unauthorized = ["NetStream.Publish.Unauthorized", "NetStream.Publish.Denied"];
     for (refusal, codes) in [
         (PublishRefusal::BadName, &["NetStream.Publish.BadName"][..]),

@@ -13,9 +13,13 @@ pub(crate) fn nearest<'a>(
         .filter(|(distance, _)| *distance <= close)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name);
-    // The right name in the wrong section, or without one.
+    // The right name in the wrong section, or without one, is nearer than another name in that section.
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    by_distance.or_else(|| known.clone().find(|name| last(name) == last(&written)))
+    let named = |name: &&str| last(name) == last(&written);
+    let elsewhere = known.clone().find(named);
+    by_distance
+        .filter(|name| elsewhere.is_none() || named(name))
+        .or(elsewhere)
 }
 
 /// How many letters must be changed, added, removed or swapped with their neighbour.

@@ -219,11 +219,7 @@ mod tests {
             ),
             // Frames that say they are shown when they are decoded.
             (Kind::Video, b"\xA6\x03avc1\0frame", b"\x27\x01\0\0\0frame"),
-            (
-                Kind::Video,
-                b"\x96\x03hvc1\0frame",
-                b"\x91hvc1\0\0\0frame",
-            ),
+            (Kind::Video, b"\x96\x03hvc1\0frame", b"\x91hvc1\0\0\0frame"),
             (Kind::Video, b"\x96\x01av01\0frame", b"\x91av01frame"),
             (Kind::Audio, b"\x95\x00mp4a\0record", b"\xAF\0record"),
             (Kind::Audio, b"\x95\x01Opus\0frame", b"\x91Opusframe"),
@@ -263,7 +259,8 @@ mod tests {
         assert!(main.are_all(0));
         let (mut cursor, _) = ring.cursor(Start::Oldest);
         let batch = cursor.read().expect("tags");
-        let mut parts = |now| -> Vec<Part> { batch.iter().map(|tag| main.part(tag, now)).collect() };
+        let mut parts =
+            |now| -> Vec<Part> { batch.iter().map(|tag| main.part(tag, now)).collect() };
         let expected = [
             instead(Kind::Audio, b"\x91.mp3a"),
             instead(Kind::Audio, b"\x91.mp3b"),

@@ -3,8 +3,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Error, Limits, MAX_CHUNK_SIZE};
 use crate::message::{Kind, Message};
 
-/// The buffer of a long message begins with this much, or with what has arrived already if that is
-/// more, and doubles as bytes arrive, so that a declared length costs nothing.
+/// The buffer of a long message begins with this much and doubles as bytes arrive, so that a
+/// declared length costs nothing.
 const FIRST_ALLOCATION: usize = 16 << 10;
 
 /// After a full header a type 3 chunk repeats the *absolute* time by the letter of the
@@ -269,6 +269,10 @@ impl ChunkReader {
         let length = stream.length as usize;
         let taken = left.min(input.len());
         if stream.partial.is_empty() && taken == length {
+            // As if it had come in parts: what arrives together must not decide.
+            if self.held + length > self.limits.max_partial {
+                return Err(Error::TooMuchHeld(self.limits.max_partial));
+            }
             let payload = Bytes::copy_from_slice(&input[..taken]);
             input.advance(taken);
             self.open = None;
@@ -280,8 +284,7 @@ impl ChunkReader {
         let before = stream.partial.capacity();
         let needed = stream.partial.len() + taken;
         if needed > before {
-            let capacity = input.len().max(FIRST_ALLOCATION).max(before * 2);
-            let capacity = capacity.max(needed).min(length);
+            let capacity = needed.next_power_of_two().max(FIRST_ALLOCATION).min(length);
             if self.held - before + capacity > self.limits.max_partial {
                 return Err(Error::TooMuchHeld(self.limits.max_partial));
             }

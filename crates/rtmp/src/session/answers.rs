@@ -12,7 +12,7 @@ use crate::message::{BandwidthLimit, COMMAND_CHUNK_STREAM, Message, UserControl}
 const FMS_VERSION: &str = "FMS/3,5,7,7009";
 const CAPABILITIES: f64 = 31.0;
 const REJECTED: &str = "NetConnection.Connect.Rejected";
-/// librtmp, so OBS, shows why it is rejected only where this code says it.
+/// librtmp, so OBS, logs why it is rejected only where this code says it.
 const INVALID_APP: &str = "NetConnection.Connect.InvalidApp";
 
 impl Session {

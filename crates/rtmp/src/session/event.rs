@@ -299,7 +299,7 @@ impl PublishRefusal {
         }
     }
 
-    /// The same in a code that librtmp knows, so in OBS: it shows the description of few.
+    /// The same in a code that librtmp knows, so OBS: it logs the description of few.
     pub(super) fn known_code(self) -> Option<&'static str> {
         match self {
             Self::Unauthorized => Some("NetStream.Publish.Denied"),
