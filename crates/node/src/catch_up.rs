@@ -11,7 +11,7 @@ use media::{Cursor, EndReason, Join, MarkedTag, ReadError};
 
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire, time_of};
 use crate::context::Context;
-use crate::gate::{Gate, Verdict};
+use crate::gate::{Gate, Reason, Verdict};
 use crate::peer::Written;
 use crate::seat::{Seat, Service, Standing, Waits};
 pub(crate) use main_tracks::MainTracks;
@@ -69,7 +69,7 @@ enum Turn {
 
 /// What was decided about one tag.
 struct Judged {
-    left_out: bool,
+    left_out: Option<Reason>,
     /// What the player waits for after it.
     waits: Waits,
 }
@@ -141,7 +141,7 @@ impl CatchUp {
                     let main = self.main.as_mut();
                     let part = main.map_or(Part::Whole, |main| main.part(tag, now));
                     let verdict = match part {
-                        Part::Nothing => Verdict::LeaveOut,
+                        Part::Nothing => Verdict::LeaveOut(Reason::NotWanted),
                         Part::Whole | Part::Instead(_) => gate.judge(tag, now),
                     };
                     if verdict == Verdict::TooSlow {
@@ -150,12 +150,15 @@ impl CatchUp {
                         }
                         break;
                     }
-                    let left_out = verdict == Verdict::LeaveOut;
+                    let left_out = match verdict {
+                        Verdict::LeaveOut(reason) => Some(reason),
+                        Verdict::Send | Verdict::TooSlow => None,
+                    };
                     judged.push(Judged {
                         left_out,
                         waits: gate.waits,
                     });
-                    if left_out {
+                    if left_out.is_some() {
                         burst.push([]);
                         continue;
                     }
@@ -225,13 +228,14 @@ impl CatchUp {
             .iter()
             .take(usize::try_from(written.next - first).unwrap_or(0))
         {
-            if judged.left_out {
-                context.metrics.left_out(judged.waits.skip_video);
+            if let Some(reason) = judged.left_out {
+                context.metrics.left_out(reason);
             }
         }
         let delivered = oldest.filter(|(seq, _)| *seq < written.next);
         let age = delivered.map(|(_, ingest)| context.clock.since(ingest));
         context.metrics.delivered_alone(written.bytes, age);
+        context.pace.wrote(usize::from(written.bytes > 0));
         self.gate.waits = waits(written.next);
         self.cursor.seek(written.next);
         Ok(if written.blocked {

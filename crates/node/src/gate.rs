@@ -47,6 +47,8 @@ pub(crate) struct Gate {
     pub(crate) waits: Waits,
     /// Tags before this one were there when it joined: they are no lag.
     pub(crate) joined_at: u64,
+    /// Video is left out since the player lags, and not for another reason.
+    lags: bool,
     max_lag: i64,
     drop_after: i64,
 }
@@ -55,8 +57,19 @@ pub(crate) struct Gate {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Send,
-    LeaveOut,
+    LeaveOut(Reason),
     TooSlow,
+}
+
+/// Why a tag is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The player did not ask for it.
+    NotWanted,
+    /// Nothing can be made of it before the next keyframe.
+    NotYet,
+    /// The player lags.
+    Lags,
 }
 
 impl Gate {
@@ -66,6 +79,7 @@ impl Gate {
             wants,
             waits,
             joined_at: 0,
+            lags: false,
             max_lag: ns(egress.max_lag),
             drop_after: ns(egress.drop_after),
         }
@@ -89,7 +103,7 @@ impl Gate {
         }
         if self.waits.hold {
             if !tag.keypoint {
-                return Verdict::LeaveOut;
+                return Verdict::LeaveOut(Reason::NotYet);
             }
             self.waits.hold = false;
         }
@@ -105,21 +119,27 @@ impl Gate {
             return if self.wants.audio {
                 Verdict::Send
             } else {
-                Verdict::LeaveOut
+                Verdict::LeaveOut(Reason::NotWanted)
             };
         }
         if !self.wants.video {
             self.waits.skip_video = true;
-            return Verdict::LeaveOut;
+            return Verdict::LeaveOut(Reason::NotWanted);
         }
         if lag > self.max_lag {
             self.waits.skip_video = true;
+            self.lags = true;
         } else if tag.keypoint {
             // Of the track that joiners start on; a keyframe of another helps nobody.
             self.waits.skip_video = false;
+            self.lags = false;
         }
         if self.waits.skip_video {
-            Verdict::LeaveOut
+            Verdict::LeaveOut(if self.lags {
+                Reason::Lags
+            } else {
+                Reason::NotYet
+            })
         } else {
             Verdict::Send
         }

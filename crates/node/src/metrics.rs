@@ -11,6 +11,8 @@ use metrics::{
     gauge, histogram,
 };
 
+use crate::gate::Reason;
+
 /// The handles of one node.
 pub(crate) struct Metrics {
     egress: Counter,
@@ -61,8 +63,8 @@ impl Metrics {
 
     /// A burst of tags, the oldest of that age, reached so many players.
     pub(crate) fn delivered(&self, bytes: usize, players: usize, age: Duration) {
+        self.egress.increment(bytes as u64);
         if players > 0 {
-            self.egress.increment(bytes as u64);
             self.delivery.record_many(age.as_secs_f64(), players);
         }
     }
@@ -79,14 +81,14 @@ impl Metrics {
         self.join.record(after.as_secs_f64());
     }
 
-    /// A tag was left out for a player, because it lags or because it did not want it.
-    pub(crate) fn left_out(&self, lags: bool) {
-        if lags {
-            &self.skipped_video
-        } else {
-            &self.not_wanted
+    /// A tag was left out for a player.
+    pub(crate) fn left_out(&self, reason: Reason) {
+        match reason {
+            Reason::Lags => self.skipped_video.increment(1),
+            Reason::NotWanted => self.not_wanted.increment(1),
+            // It has missed nothing.
+            Reason::NotYet => {}
         }
-        .increment(1);
     }
 
     /// A player was overtaken by the ring.

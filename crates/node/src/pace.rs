@@ -85,7 +85,7 @@ impl Pace {
         Publisher(Arc::clone(&self.publishers))
     }
 
-    /// Whether the processors are short.
+    /// Whether more than half of what the processors can do is in use.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy() > CALM
     }

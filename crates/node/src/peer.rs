@@ -118,7 +118,7 @@ pub(crate) enum PlayEnd {
 pub(crate) struct Written {
     /// The next tag to begin.
     pub(crate) next: u64,
-    /// Bytes that the socket took.
+    /// Bytes that the socket took, and those of a tag it took in part.
     pub(crate) bytes: usize,
     /// The socket took no more.
     pub(crate) blocked: bool,
@@ -301,13 +301,15 @@ impl Peer {
             });
         }
         let (next, cut) = burst.cut(stop);
+        // It goes out for certain, or the connection ends.
+        let kept: usize = cut.iter().map(Bytes::len).sum();
         if !cut.is_empty() {
             out.rest.get_or_insert_default().queue.extend(cut);
             self.keep(out, true);
         }
         Ok(Written {
             next,
-            bytes,
+            bytes: bytes + kept,
             blocked: true,
         })
     }

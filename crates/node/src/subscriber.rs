@@ -155,6 +155,10 @@ impl Actor for Subscriber {
                 state.paused = true;
                 state.hold();
                 drop(reply.send(()));
+                // Whoever served it may have been about to say so.
+                if state.ring.ended().is_some() {
+                    state.end(&myself, PlayEnd::StreamEnded);
+                }
             }
             Message::Pause(false, reply) => {
                 drop(reply.send(()));
@@ -164,7 +168,8 @@ impl Actor for Subscriber {
                 }
             }
             Message::Want(wants, reply) => {
-                if wants != std::mem::replace(&mut state.wants, wants) && !state.paused {
+                let served = !state.paused && state.service != 0;
+                if wants != std::mem::replace(&mut state.wants, wants) && served {
                     state.go_on_alone(&myself);
                 }
                 drop(reply.send(()));

@@ -28,6 +28,14 @@ pub(crate) struct Tls {
     state: Mutex<rustls::ServerConnection>,
 }
 
+/// Whether the system has said that something arrived. Where it has not, since that was too little, tokio
+/// would not even ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Yes,
+    No,
+}
+
 /// What came of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrived {
@@ -99,12 +107,16 @@ impl Transport {
     pub(crate) fn try_read(
         &self,
         begun: &mut BytesMut,
+        news: Told,
         take: impl FnOnce(&mut BytesMut),
     ) -> io::Result<Arrived> {
         SCRATCH.with_borrow_mut(|Scratch { arrived, input }| {
             let room = arrived.len();
             let read = match self {
-                Transport::Plain(socket) => try_read_plain(socket, arrived)?,
+                Transport::Plain(socket) => match news {
+                    Told::Yes => try_read_plain(socket, arrived)?,
+                    Told::No => rustix::net::recv(socket, &mut arrived[..], RecvFlags::DONTWAIT)?.0,
+                },
                 Transport::Tls(tls) => tls.try_read(arrived)?,
             };
             if read == 0 {

@@ -26,7 +26,7 @@ use crate::pace;
 use crate::peer::{Command, Peer, PlayEnd};
 use crate::stream::Leave;
 use crate::subscriber;
-use crate::transport::Arrived;
+use crate::transport::{Arrived, Told};
 
 /// Reads in a row before others run.
 const READS_PER_TURN: usize = 16;
@@ -141,12 +141,19 @@ impl Conversation {
             let news = poll_fn(|cx| self.poll_news(cx, alarm.as_mut())).await;
             match news? {
                 News::Input => {
-                    if let Some(end) = self.read().await? {
+                    self.gather.woke();
+                    if let Some(end) = self.read(Told::Yes).await? {
                         return Ok(end);
                     }
                     if self.more {
                         // One that always has more must not keep the processor to itself.
                         tokio::task::yield_now().await;
+                        // Nor does it have all the time it wants.
+                        if alarm.deadline().into_std() <= Instant::now()
+                            && let Some(end) = self.time_passed().await?
+                        {
+                            return Ok(end);
+                        }
                     }
                 }
                 News::Room => {
@@ -187,14 +194,17 @@ impl Conversation {
     }
 
     /// Reads what has arrived and does what it asks. The end, if it is one.
-    async fn read(&mut self) -> io::Result<Option<End>> {
+    async fn read(&mut self, told: Told) -> io::Result<Option<End>> {
         self.more = false;
         for _ in 0..READS_PER_TURN {
             let mut taken = Ok(());
-            let arrived = self.peer.transport.try_read(&mut self.begun, |input| {
-                let _entered = enabled!(Level::DEBUG).then(|| self.span.enter());
-                taken = self.session.handle_input(Instant::now(), input);
-            });
+            let arrived = self
+                .peer
+                .transport
+                .try_read(&mut self.begun, told, |input| {
+                    let _entered = is_logged().then(|| self.span.enter());
+                    taken = self.session.handle_input(Instant::now(), input);
+                });
             let arrived = match arrived {
                 Ok(Arrived::End) => return Ok(Some(self.end.unwrap_or(End::Left))),
                 Ok(arrived) => arrived,
@@ -349,7 +359,7 @@ impl Conversation {
         self.span.clone().in_scope(|| self.check_deadlines(now));
         // Boxed: it is seldom, and would lie in each player's pump a second time.
         if waited {
-            Box::pin(self.read()).await
+            Box::pin(self.read(Told::No)).await
         } else {
             Ok(None)
         }
@@ -400,7 +410,7 @@ impl Conversation {
             peer.transport.shutdown_write();
             loop {
                 peer.transport.readable().await?;
-                match peer.transport.try_read(begun, BytesMut::clear) {
+                match peer.transport.try_read(begun, Told::Yes, BytesMut::clear) {
                     Ok(Arrived::End) => return io::Result::Ok(()),
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -432,6 +442,11 @@ fn broke_the_protocol(error: &rtmp::Error) {
         Some(hint) => info!(%error, hint, "no RTMP"),
         None => debug!(%error, "peer broke the protocol"),
     }
+}
+
+/// Whether anybody may read what a session has to say about every message.
+fn is_logged() -> bool {
+    enabled!(Level::DEBUG) || enabled!(target: "weir_rtmp", Level::DEBUG)
 }
 
 /// The peer is gone, which is how most connections end.

@@ -212,3 +212,42 @@ async fn a_joiner_that_wants_something_else_halfway_gets_the_rest_of_the_picture
         .await
         .expect("the pictures it had not got");
 }
+
+#[tokio::test]
+async fn nothing_is_served_before_the_play_has_started() {
+    let mut player = Player::new().await;
+    let wants = Wants {
+        audio: false,
+        ..Wants::both(Tracks::All)
+    };
+    let (reply, answer) = oneshot();
+    player.told(Message::Want(wants, reply.into())).await;
+    answer.await.expect("an answer");
+    assert!(
+        player.state.pump.is_none(),
+        "its client knows of no play yet"
+    );
+    player.told(Message::Start).await;
+    assert!(player.state.pump.is_some());
+    assert_eq!(player.state.wants, wants);
+}
+
+#[tokio::test]
+async fn a_pause_after_the_end_ends_the_play() {
+    let mut player = Player::new().await;
+    player.grouped().await;
+    // Its group would have said so, and is not heard any more.
+    player.state.ring.end(media::EndReason::Ended);
+    player.pause(true).await;
+    let posted = player.peer.take_posted();
+    assert!(
+        matches!(
+            posted[..],
+            [Command::EndPlay {
+                end: PlayEnd::StreamEnded,
+                ..
+            }]
+        ),
+        "{posted:?}"
+    );
+}

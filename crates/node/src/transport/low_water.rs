@@ -37,6 +37,11 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Timespec = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -58,11 +63,11 @@ mod tests {
         }
         assert!(!is_readable(&receiver, Some(&Timespec::default())));
         sender.write_all(&[0; 600]).unwrap();
-        assert!(is_readable(&receiver, None));
+        assert!(is_readable(&receiver, Some(&PATIENCE)));
 
         let (sender, receiver) = pair();
         set(&receiver, 1000).unwrap();
         sender.shutdown(Shutdown::Write).unwrap();
-        assert!(is_readable(&receiver, None));
+        assert!(is_readable(&receiver, Some(&PATIENCE)));
     }
 }
