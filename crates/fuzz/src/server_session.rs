@@ -25,6 +25,7 @@ pub fn server_session(data: &[u8]) {
     };
     if held > 0 {
         config.max_held = usize::from(held) * 64;
+        config.max_held_media = usize::from(held);
     }
     if streams > 0 {
         config.max_streams = usize::from(streams & 15) + 1;

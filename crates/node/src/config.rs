@@ -5,6 +5,7 @@
 //! (`2s`, `"2s"`, `2`) and strict about what it means.
 
 mod auth;
+pub(crate) mod certificate;
 pub mod forms;
 mod listen;
 mod section;
@@ -25,6 +26,7 @@ pub use forms::Choice;
 pub use listen::Listen;
 pub use section::{Key, Section};
 pub use validate::Problem;
+pub(crate) use validate::RESERVED_APPS;
 pub use written::{parse_duration, parse_size, write_duration, write_size};
 
 /// Everything that can be set about a node.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
-use crate::config::Config;
+use crate::config::{Config, Listen, Problem, certificate};
 use crate::context::Context;
 use crate::listener::Endpoint;
 use crate::node;
@@ -24,17 +24,19 @@ const LOOK: Duration = Duration::from_millis(20);
 #[non_exhaustive]
 pub enum StartError {
     /// An address can't be listened on.
-    #[error("{key}: {error}")]
+    // The error is in the text, so it is no source: who prints the chain would print it twice.
+    #[error("{}", listen.explain(key, error))]
     Bind {
         /// The configuration key.
         key: &'static str,
+        /// What it is set to.
+        listen: Listen,
         /// What the system says.
-        #[source]
         error: io::Error,
     },
     /// The certificate files can't be used.
-    #[error("tls.cert, tls.key: {0}")]
-    Tls(#[from] rtmp::tls::TlsError),
+    #[error("{0}")]
+    Tls(Problem),
     /// `rtmps.listen` is set without a certificate.
     #[error("rtmps.listen needs tls.cert and tls.key")]
     NoCertificate,
@@ -177,25 +179,22 @@ impl Node {
 
 fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
     let mut endpoints = Vec::new();
+    let failed = |key, listen: &Listen| {
+        let listen = listen.clone();
+        move |error| StartError::Bind { key, listen, error }
+    };
     if let Some(listen) = &config.rtmp.listen {
-        let endpoint = Endpoint::bind("rtmp", listen, None).map_err(|error| StartError::Bind {
-            key: "rtmp.listen",
-            error,
-        })?;
-        endpoints.push(endpoint);
+        let endpoint = Endpoint::bind("rtmp", listen, None);
+        endpoints.push(endpoint.map_err(failed("rtmp.listen", listen))?);
     }
     if let Some(listen) = &config.rtmps.listen {
         let (Some(certificate), Some(key)) = (&config.tls.cert, &config.tls.key) else {
             return Err(StartError::NoCertificate);
         };
-        let certificates = Arc::new(rtmp::tls::ReloadingAcceptor::new(certificate, key)?);
-        let endpoint = Endpoint::bind("rtmps", listen, Some(certificates)).map_err(|error| {
-            StartError::Bind {
-                key: "rtmps.listen",
-                error,
-            }
-        })?;
-        endpoints.push(endpoint);
+        let certificates = rtmp::tls::ReloadingAcceptor::new(certificate, key)
+            .map_err(|error| StartError::Tls(certificate::explain(&error, certificate, key)))?;
+        let endpoint = Endpoint::bind("rtmps", listen, Some(Arc::new(certificates)));
+        endpoints.push(endpoint.map_err(failed("rtmps.listen", listen))?);
     }
     Ok(endpoints)
 }

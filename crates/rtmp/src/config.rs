@@ -30,6 +30,8 @@ pub struct Config {
     pub max_held: usize,
     /// Most commands among them.
     pub max_held_commands: usize,
+    /// Most messages of media and data among them; what comes above that is lost.
+    pub max_held_media: usize,
     /// Most tags taken out of one aggregate message.
     pub max_aggregate: usize,
     /// Most bytes of answers waiting to be taken by [`poll_output`](crate::Session::poll_output).
@@ -76,6 +78,7 @@ impl Default for Config {
             max_name: 1024,
             max_held: 4 << 20,
             max_held_commands: 256,
+            max_held_media: 4096,
             max_aggregate: 4096,
             max_pending_output: 1 << 20,
             handshake_timeout: Duration::from_secs(10),

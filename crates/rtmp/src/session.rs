@@ -4,6 +4,7 @@ mod answers;
 mod clock;
 mod commands;
 mod event;
+mod held;
 mod names;
 mod streams;
 
@@ -23,6 +24,7 @@ pub(crate) use names::Short;
 pub use names::{DEFAULT_APP, DEFAULT_NAME, Params, stream_path};
 
 use self::clock::{Clock, Due, Stage};
+use self::held::{Held, Until};
 use self::streams::{Streams, Use};
 use crate::caps::Caps;
 use crate::chunk::{self, ChunkReader, ChunkWriter};
@@ -81,6 +83,10 @@ pub struct Session {
     ack_window: u32,
     closing: bool,
     closed: bool,
+    failed: Option<Box<Error>>,
+    /// How many messages took their way, each time they did.
+    #[cfg(test)]
+    dispatched: usize,
 }
 
 impl fmt::Debug for Session {
@@ -112,14 +118,6 @@ struct Peer {
     caps: Caps,
 }
 
-/// Messages that wait for a decision.
-#[derive(Default)]
-struct Held {
-    messages: VecDeque<Message>,
-    bytes: usize,
-    commands: usize,
-}
-
 impl Session {
     /// A connection that was just accepted.
     #[must_use]
@@ -139,6 +137,9 @@ impl Session {
             ack_window: config.window_ack.max(1),
             closing: false,
             closed: false,
+            failed: None,
+            #[cfg(test)]
+            dispatched: 0,
             config,
         }
     }
@@ -175,7 +176,7 @@ impl Session {
             self.event(Event::HandshakeDone);
         }
         while let Some(message) = self.reader.read(input)? {
-            self.message(now, message)?;
+            self.message(now, message, None)?;
             if self.closing {
                 input.clear();
                 return Ok(());
@@ -284,6 +285,13 @@ impl Session {
         self.reader.is_mid_message()
     }
 
+    /// What was wrong with a message that had waited for a decision, where the session closes for
+    /// that. An error in what just arrived is [`handle_input`](Self::handle_input)'s.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Error> {
+        self.failed.as_deref()
+    }
+
     /// Bytes taken so far.
     #[must_use]
     pub fn bytes_received(&self) -> u64 {
@@ -310,7 +318,17 @@ impl Session {
         self.events.push_back(event);
     }
 
-    fn message(&mut self, now: Instant, message: Message) -> Result<(), Error> {
+    /// A message takes its way, having `waited` for a decision or for none.
+    fn message(
+        &mut self,
+        now: Instant,
+        message: Message,
+        waited: Option<Until>,
+    ) -> Result<(), Error> {
+        #[cfg(test)]
+        {
+            self.dispatched += 1;
+        }
         trace!(kind = ?message.kind, len = message.payload.len(), time = message.timestamp, "message");
         match message.kind {
             Kind::WindowAckSize => {
@@ -330,18 +348,18 @@ impl Session {
             }
             Kind::UserControl => self.user_control(now, &message),
             Kind::Command | Kind::CommandAmf3 => match self.phase {
-                Phase::Open => self.command(&message)?,
+                Phase::Open => self.command(&message, waited)?,
                 Phase::Fresh if command::Command::name(&message).as_deref() == Some("connect") => {
                     self.connect(&message);
                 }
                 // Some clients do not wait for the answer to `connect`, or do not even connect
                 // before they ask for more.
-                _ => self.hold(message)?,
+                _ => self.hold(Until::Connected, message)?,
             },
             Kind::Audio | Kind::Video | Kind::Data | Kind::DataAmf3 | Kind::Aggregate => {
                 match self.phase {
-                    Phase::Open => self.media(now, message)?,
-                    Phase::Deciding { .. } => self.hold(message)?,
+                    Phase::Open => self.media(now, message, waited)?,
+                    Phase::Deciding { .. } => self.hold(Until::Connected, message)?,
                     _ => debug!("media before connect is ignored"),
                 }
             }
@@ -368,58 +386,29 @@ impl Session {
         }
     }
 
-    /// Keeps a message until a decision. Over the bound media is lost, as it is where nobody
-    /// publishes; commands cannot be.
-    fn hold(&mut self, message: Message) -> Result<(), Error> {
-        let limit = self.config.max_held;
-        let held = self.held.get_or_insert_default();
-        if message.kind.is_command() {
-            // Each may be a publish that all behind it waits for once more.
-            let most = self.config.max_held_commands;
-            if held.commands >= most {
-                return Err(Error::TooManyHeld(most));
-            }
-            held.commands += 1;
-        }
-        let cost = message.payload.len() + size_of::<Message>();
-        if held.bytes + cost <= limit {
-            held.bytes += cost;
-            held.messages.push_back(message);
-        } else if message.kind.is_command() {
-            return Err(Error::TooMuchHeld(limit));
-        }
-        Ok(())
-    }
-
-    /// What was held, decided now, takes its way; it may be held again for another decision.
-    fn release_held(&mut self) {
-        let Some(held) = self.held.take() else { return };
-        let now = self.clock.last_input();
-        for message in held.messages {
-            if self.closing {
-                return;
-            }
-            if let Err(error) = self.message(now, message) {
-                debug!(%error, "closing");
-                self.close();
-            }
-        }
-    }
-
-    fn media(&mut self, now: Instant, mut message: Message) -> Result<(), Error> {
+    fn media(
+        &mut self,
+        now: Instant,
+        mut message: Message,
+        waited: Option<Until>,
+    ) -> Result<(), Error> {
         let own = self.streams.index_of(message.stream_id);
         if own.is_some_and(|index| self.streams.is_undecided(index)) {
             // Even a play: a publish that follows it may be held, and this behind that.
-            return self.hold(message);
+            return self.hold(Until::Decided(message.stream_id), message);
         }
         let Some((stream_id, decided)) = self.streams.publisher_of(message.stream_id) else {
             trace!("media without a publish is ignored");
             return Ok(());
         };
         if !decided {
+            if let Some(Until::Decided(_)) = waited {
+                trace!("media that waited for another publish is ignored");
+                return Ok(());
+            }
             // It came by way of stream 0.
             message.stream_id = stream_id;
-            return self.hold(message);
+            return self.hold(Until::Decided(stream_id), message);
         }
         self.clock.media(now);
         let kind = match message.kind {

@@ -230,6 +230,20 @@ fn a_repeated_header_may_bring_the_new_time_in_the_extended_field() {
 }
 
 #[test]
+fn a_header_alone_is_the_middle_of_a_message() {
+    let mut reader = ChunkReader::new(Limits::default());
+    let bytes = [&full(7, 3)[..], &[1, 2, 3]].concat();
+    let mut input = BytesMut::new();
+    for (index, byte) in bytes.iter().enumerate() {
+        input.extend_from_slice(&[*byte]);
+        let is_whole = reader.read(&mut input).unwrap().is_some();
+        let arrived = index + 1;
+        assert_eq!(is_whole, arrived == bytes.len());
+        assert_eq!(reader.is_mid_message(), (12..15).contains(&arrived));
+    }
+}
+
+#[test]
 fn messages_interleave_and_abort_drops_only_its_own() {
     let video = [6, 0, 0, 0, 0, 0, 200, 9, 1, 0, 0, 0];
     let audio = [&full(7, 3)[..], &[1, 2, 3]].concat();

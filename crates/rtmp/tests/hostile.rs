@@ -37,7 +37,7 @@ fn commands_without_connect_are_kept_only_so_far() {
 
 #[test]
 fn requests_behind_an_undecided_one_are_counted() {
-    // Each waits behind the one before, so that every answer passes over all that is left.
+    // Each waits behind the one before.
     for verb in ["publish", "play"] {
         let mut peer = Peer::connected(Config {
             max_held_commands: 20,
@@ -113,6 +113,55 @@ fn media_for_an_undecided_publish_is_kept_only_so_far_and_then_lost() {
     assert_eq!(tags, 9);
     peer.says(&message(Kind::Video, 1, 0, &[0x27; 1000]));
     assert_eq!(peer.events().len(), 1);
+}
+
+#[test]
+fn media_for_an_undecided_publish_is_counted_and_empty_media_not_kept() {
+    let mut peer = Peer::connected(Config {
+        max_held_media: 10,
+        max_held_commands: 2,
+        ..Config::default()
+    });
+    peer.agreeable = false;
+    peer.says(&command("publish", 0.0, &["cam".into()], 1));
+    for _ in 0..20 {
+        peer.says(&message(Kind::Audio, 1, 0, &[]));
+    }
+    for number in 0..20 {
+        peer.says(&message(Kind::Audio, 1, 0, &[0xAF, 1, number]));
+    }
+    // Commands are counted by themselves: an encoder may end what was never answered.
+    peer.says(&command("FCUnpublish", 0.0, &["cam".into()], 0));
+    peer.server.session.accept_publish(1);
+    let events = peer.events();
+    let tags = events
+        .iter()
+        .filter(|event| matches!(event, Event::Tag { .. }));
+    assert_eq!(tags.count(), 10);
+    assert_eq!(events.last(), Some(&Event::PublishEnded { stream_id: 1 }));
+}
+
+#[test]
+fn what_is_wrong_with_a_message_that_waited_is_told() {
+    let tag = [&[8, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xAF][..], &[0, 0, 0, 12]].concat();
+    let aggregate = message(Kind::Aggregate, 1, 0, &tag.repeat(3));
+    let config = Config {
+        max_aggregate: 2,
+        ..Config::default()
+    };
+    let broken = Error::TooManyTags(2);
+    let mut peer = Peer::publishing(config.clone());
+    let bytes = peer.bytes(&aggregate);
+    assert_eq!(peer.says_bytes(&bytes), Err(broken.clone()));
+    let mut peer = Peer::connected(config);
+    peer.agreeable = false;
+    peer.says(&command("publish", 0.0, &["cam".into()], 1));
+    peer.says(&aggregate);
+    assert_eq!(peer.server.session.failed(), None);
+    peer.server.session.accept_publish(1);
+    assert_eq!(peer.server.session.failed(), Some(&broken));
+    peer.hears();
+    assert!(peer.server.session.is_closing());
 }
 
 #[test]

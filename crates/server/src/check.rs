@@ -48,12 +48,16 @@ pub(crate) fn show(loaded: &Loaded) -> String {
 }
 
 /// What is allowed but may not be meant.
-pub(crate) fn notes(settings: &Settings) -> Vec<&'static str> {
-    let mut notes = Vec::new();
-    if settings.node.auth.rules().next().is_none() {
-        notes.push("anybody may publish and play: auth.static is empty");
+pub(crate) fn notes(settings: &Settings) -> Vec<String> {
+    let auth = &settings.node.auth;
+    if auth.rules().next().is_none() {
+        return vec!["anybody may publish and play: auth.static is empty".to_owned()];
     }
-    notes
+    let open = auth.rules().filter(|(_, publish, _)| publish.is_none());
+    open.map(|(pattern, _, _)| {
+        format!("anybody may publish {pattern}: its entry in auth.static has no publish token")
+    })
+    .collect()
 }
 
 fn origin(loaded: &Loaded, key: &str, entry: Option<&str>) -> String {

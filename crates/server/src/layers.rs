@@ -5,6 +5,7 @@ mod fault;
 mod file;
 mod flags;
 mod value;
+mod wrong_toml;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -114,7 +115,10 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let settings = Settings::read(table)
         .map_err(|error| Faults(vec![Fault::new(None, "", error.message().to_owned())]))?;
     let loaded = Loaded { settings, origins };
-    let problems = loaded.settings.problems();
+    let mut problems = loaded.settings.problems();
+    if problems.is_empty() {
+        problems.extend(loaded.settings.node.certificate_problem());
+    }
     if problems.is_empty() {
         return Ok(loaded);
     }

@@ -27,7 +27,7 @@ from.
 | file, folder | a path; `\"\"` is none |
 | filter | levels of log events, also by crate |
 | flag | `true`, `false` |
-| names | `[\"live\", \"vod\"]` |
+| names | `[\"live\", \"event\"]` |
 | size | `\"64KiB\"`, `\"4MB\"`; a bare number is bytes |
 | text | a text; `\"\"` is none |
 | tokens | a table by stream key or pattern |

@@ -1,5 +1,6 @@
 //! A node from its start to its end.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -10,10 +11,11 @@ use node::Node;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::identity::Identity;
 use crate::layers::{Loaded, Sources};
 use crate::log::{self, Release};
 use crate::source::NodeSource;
-use crate::{check, identity, metrics, reload, resources};
+use crate::{check, metrics, reload, resources};
 
 /// What a drain may take beyond the time that the node gives its peers.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
@@ -54,7 +56,8 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
     let metrics = metrics::install(role)?;
     tokio::spawn(metrics::upkeep(metrics.clone()));
 
-    let node = start_node(loaded).await?;
+    // The name is this node's for as long as it runs.
+    let (node, _name) = start_node(loaded).await?;
     let source = NodeSource {
         node: node.clone(),
         role,
@@ -102,12 +105,15 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
 }
 
 /// Starts the node under the name that it was given, or that it had before.
-async fn start_node(loaded: &Loaded) -> anyhow::Result<Node> {
+async fn start_node(loaded: &Loaded) -> anyhow::Result<(Node, Option<Identity>)> {
     let mut config = loaded.settings.node.clone();
     let data_dir = config.node.data_dir.clone();
-    let given = config.node.id.is_some();
-    if !given {
-        config.node.id = identity::kept(&data_dir)?;
+    let mut name = None;
+    if config.node.id.is_none() {
+        name = own_name(&data_dir);
+        if let Some(name) = &mut name {
+            config.node.id = name.kept()?;
+        }
         if let Some(problem) = config.problems().first() {
             bail!(
                 "{}/node-id: {}; remove the file or set node.id",
@@ -118,13 +124,34 @@ async fn start_node(loaded: &Loaded) -> anyhow::Result<Node> {
     }
     let known = config.node.id.is_some();
     let node = Node::start(config).await?;
-    if !known && let Err(error) = identity::keep(&data_dir, node.id()) {
-        warn!(
-            error = format!("{error:#}"),
-            "the node's name will be another after a restart"
-        );
+    if let Some(name) = &mut name
+        && !known
+        && let Err(error) = name.keep(node.id())
+    {
+        warn_of_another_name(&error);
     }
-    Ok(node)
+    Ok((node, name))
+}
+
+/// The name that is kept for this node; `None`, after a warning, where it must do without.
+fn own_name(data_dir: &Path) -> Option<Identity> {
+    match Identity::lock(data_dir) {
+        Ok(Some(name)) => return Some(name),
+        Ok(None) => warn!(
+            data_dir = %data_dir.display(),
+            "another node runs with this node.data_dir; this one goes by a name of its own until \
+             it ends: give each a folder of its own"
+        ),
+        Err(error) => warn_of_another_name(&error),
+    }
+    None
+}
+
+fn warn_of_another_name(error: &anyhow::Error) {
+    warn!(
+        error = format!("{error:#}"),
+        "the node's name will be another after a restart"
+    );
 }
 
 /// The signals that a node follows.

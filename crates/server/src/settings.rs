@@ -57,6 +57,35 @@ impl Settings {
 
     /// What must be changed before a node can start with it.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        self.node.problems()
+        let mut problems = self.node.problems();
+        problems.extend(self.same_addresses());
+        problems
+    }
+
+    /// Keys that want an address which another key has.
+    fn same_addresses(&self) -> Vec<Problem> {
+        let listens = [
+            ("rtmp.listen", &self.node.rtmp.listen),
+            ("rtmps.listen", &self.node.rtmps.listen),
+            ("http.listen", &self.web.http.listen),
+            ("admin.listen", &self.web.admin.listen),
+        ];
+        let mut problems = Vec::new();
+        for (index, (key, listen)) in listens.iter().enumerate() {
+            let Some(listen) = listen else { continue };
+            let earlier = listens
+                .iter()
+                .take(index)
+                .find(|(_, other)| other.as_ref().is_some_and(|other| other.collides(listen)));
+            if let Some((other, _)) = earlier {
+                let what = format!("{listen} is the address of {other} too; choose another port");
+                problems.push(Problem {
+                    key,
+                    entry: None,
+                    what,
+                });
+            }
+        }
+        problems
     }
 }

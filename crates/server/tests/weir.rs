@@ -285,7 +285,24 @@ fn a_taken_address_fails_with_1_and_is_named() {
         let (output, _, err) = run(folder.path(), &args);
         assert_eq!(output.status.code(), Some(1), "{err}");
         assert!(err.contains(&taken), "{err}");
+        assert!(err.contains(&format!("{name}.listen: cannot")), "{err}");
+        assert!(
+            err.contains(&format!("--set {name}.listen=127.0.0.1:")),
+            "{err}"
+        );
+        assert_eq!(err.matches("in use").count(), 1, "{err}");
     }
+}
+
+#[test]
+fn two_nodes_in_one_folder_have_two_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Running::start(folder.path(), &[]);
+    let mut second = Running::start(folder.path(), &[]);
+    let kept = std::fs::read_to_string(folder.path().join("data/node-id")).expect("is kept");
+    assert!(first.first.contains(kept.trim()), "{}", first.first);
+    assert!(!second.first.contains(kept.trim()), "{}", second.first);
+    second.wait_for("another node runs with this node.data_dir");
 }
 
 #[test]
@@ -299,4 +316,66 @@ fn a_kept_name_that_is_none_is_not_used() {
     );
     assert_eq!(output.status.code(), Some(1));
     assert!(err.contains("node-id") && err.contains("a b"), "{err}");
+}
+
+/// Waits for what a peer and the node have to say to each other.
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+#[test]
+fn the_log_says_why_a_play_was_refused_and_that_a_stop_cut_a_publisher() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tokens = r#"auth.static={ "live/*" = { publish = "in" }, "live/shut" = "both" }"#;
+    let mut weir = Running::start(folder.path(), &["--set", tokens, "--play.wait", "50ms"]);
+    let rtmp = weir.address("rtmp");
+    wait(async {
+        for (name, key, why) in [
+            ("shut", "live/shut", "needs a token"),
+            ("shut?token=no", "live/shut", "not right"),
+            ("absent/", "live/absent", "within 50ms"),
+        ] {
+            let mut peer = testkit::Peer::connect(rtmp, "live").await;
+            let stream = peer.create_stream().await;
+            peer.command("play", stream, &[name.into()]).await;
+            let line = weir.wait_for("play refused");
+            for part in ["INFO", key, why] {
+                assert!(line.contains(part), "{part} in {line}");
+            }
+        }
+        let mut peer = testkit::Peer::connect(rtmp, "live").await;
+        let stream = peer.create_stream().await;
+        let name = "cam?token=in";
+        peer.command("publish", stream, &[name.into(), "live".into()])
+            .await;
+        peer.status("NetStream.Publish.Start").await;
+        weir.signal(Signal::TERM);
+        let line = weir.wait_for("publish ended");
+        assert!(line.contains("shutting down"), "{line}");
+    });
+}
+
+#[test]
+fn plain_rtmp_at_the_port_of_rtmps_is_told_from_other_failures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = testkit::certificate::write(folder.path(), "localhost");
+    let (cert, key) = (files.certificate.display(), files.key.display());
+    let (cert, key) = (format!("tls.cert={cert}"), format!("tls.key={key}"));
+    let args = [
+        "--rtmps.listen=127.0.0.1:0",
+        "--set",
+        cert.as_str(),
+        "--set",
+        key.as_str(),
+    ];
+    let mut weir = Running::start(folder.path(), &args);
+    let mut socket = TcpStream::connect(weir.address("rtmps")).expect("connects");
+    socket
+        .write_all(&[&[3][..], &[0; 1536]].concat())
+        .expect("sends");
+    let line = weir.wait_for("TLS failed");
+    assert!(line.contains("this looks like plain RTMP"), "{line}");
 }

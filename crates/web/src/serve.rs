@@ -53,7 +53,11 @@ impl Server {
             ("admin", &config.admin.listen, Face::Admin),
         ] {
             let Some(listen) = listen else { continue };
-            let listener = TcpListener::from_std(listen.bind()?)?;
+            let listener = listen.bind().map_err(|error| {
+                let key = format!("{name}.listen");
+                io::Error::new(error.kind(), listen.explain(&key, &error))
+            })?;
+            let listener = TcpListener::from_std(listener)?;
             server.addresses.push((name, listener.local_addr()?));
             let permits = match config.http.connections {
                 0 => Semaphore::MAX_PERMITS,

@@ -9,9 +9,10 @@ use super::tokens;
 section! {
     /// Who may publish and play.
     AuthConfig: "auth" {
-        /// Tokens by stream key: `"live/cam" = "token"`, or `{ publish = "…", play = "…" }` for
-        /// each. Keys may be patterns (`live/*`). Without any, everything is open; with any, a key
-        /// that is not covered is refused. Who publishes is known by the token alone: of two encoders
+        /// Tokens by stream key: `"live/cam" = { publish = "…" }`, `{ play = "…" }`, or both. **What is
+        /// left out is open**: with `play` alone anybody may publish. A bare `"live/cam" = "token"`
+        /// is for both, so viewers need it too. Keys may be patterns (`live/*`). Without any entry
+        /// everything is open; with any, a key that is not covered is refused. Who publishes is known by the token alone: of two encoders
         /// with the same one, the later replaces the earlier, unless `publish.on_conflict` is
         /// `reject`.
         r#static: StaticTokens = StaticTokens::default(), "tokens";

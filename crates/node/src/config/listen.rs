@@ -89,6 +89,38 @@ impl Listen {
             first.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()),
         ))
     }
+
+    /// Why `key`, which is set to this, could not be bound, and what to do about it.
+    #[must_use]
+    pub fn explain(&self, key: &str, error: &io::Error) -> String {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "; stop the program that uses it, or choose another port: --set {key}={}",
+                Self {
+                    host: self.host.clone(),
+                    port: self.port.checked_add(1).unwrap_or(1024),
+                }
+            ),
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need a privilege, others do not".to_owned()
+            }
+            _ => String::new(),
+        };
+        format!("{key}: {error}{hint}")
+    }
+
+    /// Whether both cannot be listened at, as far as their texts tell.
+    #[must_use]
+    pub fn collides(&self, other: &Self) -> bool {
+        let is_all = |listen: &Self| match &listen.host {
+            Host::Any => true,
+            Host::Address(address) => address.is_unspecified(),
+            Host::Name(_) => false,
+        };
+        self.port != 0
+            && self.port == other.port
+            && (self.host == other.host || is_all(self) || is_all(other))
+    }
 }
 
 fn bind(address: SocketAddr, dual_stack: bool) -> io::Result<TcpListener> {
@@ -245,5 +277,19 @@ mod tests {
         let listener = Listen::any(0).bind().expect("binds");
         let port = listener.local_addr().expect("has an address").port();
         std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
+    }
+
+    #[test]
+    fn one_port_is_for_one_listener() {
+        let collide = |one: &str, other: &str| {
+            let read = |text: &str| text.parse::<Listen>().expect("an address");
+            read(one).collides(&read(other)) && read(other).collides(&read(one))
+        };
+        assert!(collide(":1935", ":1935"));
+        assert!(collide(":1935", "127.0.0.1:1935"));
+        assert!(collide("localhost:1935", "localhost:1935"));
+        assert!(!collide(":1935", ":1936"));
+        assert!(!collide(":0", ":0"));
+        assert!(!collide("127.0.0.1:1935", "127.0.0.2:1935"));
     }
 }

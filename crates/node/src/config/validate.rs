@@ -14,9 +14,10 @@ pub struct Problem {
     pub what: String,
 }
 
-/// The first segment of paths that the web serves itself.
-const ROUTES: &[&str] = &[
-    "api", "health", "hls", "login", "logout", "metrics", "ready", "static", "watch",
+/// Names that no app can have: the web serves, or will serve, paths that begin with them.
+pub(crate) const RESERVED_APPS: [&str; 13] = [
+    "api", "assets", "debug", "health", "hls", "login", "logout", "metrics", "ready", "static",
+    "stats", "vod", "watch",
 ];
 
 impl Config {
@@ -63,11 +64,8 @@ impl Config {
             );
         }
         for app in &self.rtmp.apps {
-            if ROUTES.contains(&app.as_str()) {
-                found(
-                    "rtmp.apps",
-                    format!("{app:?} is a route of the web server; choose another name"),
-                );
+            if RESERVED_APPS.contains(&app.as_str()) {
+                found("rtmp.apps", reserved(app));
             } else if !is_segment(app) {
                 found(
                     "rtmp.apps",
@@ -178,7 +176,15 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
         false => Err(format!(
             "{pattern:?} is no pattern: write app/name, such as \"live/cam\" or \"live/*\""
         )),
+    }?;
+    match pattern.split('/').next() {
+        Some(app) if RESERVED_APPS.contains(&app) => Err(reserved(app)),
+        _ => Ok(()),
     }
+}
+
+fn reserved(app: &str) -> String {
+    format!("the app {app:?} is reserved, nobody can publish to it; use another, such as live")
 }
 
 #[cfg(test)]
@@ -223,6 +229,13 @@ mod tests {
             keys(|c| c.rtmp.apps = vec!["live".to_owned(), "api".to_owned()]),
             ["rtmp.apps"]
         );
+        for app in RESERVED_APPS {
+            assert_eq!(
+                keys(|c| c.rtmp.apps = vec![app.to_owned()]),
+                ["rtmp.apps"],
+                "{app}"
+            );
+        }
         assert_eq!(
             keys(|c| c.rtmp.apps = vec!["a/b".to_owned()]),
             ["rtmp.apps"]
@@ -253,6 +266,8 @@ mod tests {
             ("live/", false),
             ("live/a b", false),
             ("live/..", false),
+            ("vod/*", false),
+            ("vo*/cam", true),
             ("", false),
         ] {
             let token = StaticToken::Both(Secret::new("t".to_owned()));

@@ -20,6 +20,7 @@ use tracing::{Instrument, Level, Span, debug, enabled, info};
 
 use self::gather::Gather;
 use super::End;
+use crate::config::write_duration;
 use crate::context::Context;
 use crate::node;
 use crate::pace;
@@ -47,6 +48,7 @@ pub(super) struct Conversation {
     plays: Vec<Playing>,
     /// It is over a limit, and is told so when it connects.
     refusal: Option<String>,
+    refused_plays: u32,
     /// Bytes known to have been sent, for the idle time-out.
     sent: u64,
     end: Option<End>,
@@ -77,6 +79,7 @@ struct Publishing {
 /// A play of this connection.
 struct Playing {
     stream_id: u32,
+    key: media::StreamKey,
     subscriber: ActorRef<subscriber::Message>,
     wants: crate::gate::Wants,
 }
@@ -99,6 +102,7 @@ impl Conversation {
             publishes: Vec::new(),
             plays: Vec::new(),
             refusal,
+            refused_plays: 0,
             sent: 0,
             end: None,
             more: false,
@@ -120,7 +124,7 @@ impl Conversation {
             Err(error) if is_gone(&error) => End::Left,
             // Only TLS finds fault with data: mostly the peer's trust in the certificate fails.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.span.in_scope(|| info!(%error, "TLS failed"));
+                self.span.in_scope(|| tls_failed(&error));
                 End::Socket
             }
             Err(error) => {
@@ -272,8 +276,8 @@ impl Conversation {
                     let is_its = |playing: &Playing| playing.subscriber.get_id() == subscriber;
                     // Another play may have taken its message stream since.
                     if let Some(index) = self.plays.iter().position(is_its) {
-                        let stream_id = self.plays.swap_remove(index).stream_id;
-                        self.play_ended(stream_id, end);
+                        let Playing { stream_id, key, .. } = self.plays.swap_remove(index);
+                        self.play_ended(stream_id, &key, end);
                     }
                 }
                 Command::EndPublish { epoch, why } => {
@@ -295,11 +299,15 @@ impl Conversation {
         false
     }
 
-    fn play_ended(&mut self, stream_id: u32, end: PlayEnd) {
+    fn play_ended(&mut self, stream_id: u32, key: &media::StreamKey, end: PlayEnd) {
         match end {
             PlayEnd::StreamEnded => self.session.end_play(stream_id),
             PlayEnd::NeverCame => {
-                let why = "nobody published this stream in the time a play may wait";
+                let wait = write_duration(self.context.config.play.wait);
+                let why = &format!(
+                    "nobody published {key} within {wait}, the time that a play waits (play.wait)"
+                );
+                info!(%key, why, "play refused");
                 let code = "NetStream.Play.StreamNotFound";
                 self.session
                     .notify(stream_id, command::Level::Error, code, why);
@@ -343,6 +351,7 @@ impl Conversation {
             self.session.end_play(playing.stream_id);
         }
         for publishing in std::mem::take(&mut self.publishes) {
+            info!(why, "publish ended");
             self.session
                 .end_publish(publishing.stream_id, PublishRefusal::BadName.code(), why);
         }
@@ -420,6 +429,10 @@ impl Conversation {
         };
         // Whether it ended well or not, it ended.
         drop(timeout(LINGER, leave).await);
+        if let Some(error) = self.session.failed() {
+            self.span.in_scope(|| broke_the_protocol(error));
+            return End::Protocol;
+        }
         self.end.unwrap_or(End::Refused)
     }
 }
@@ -441,6 +454,19 @@ fn broke_the_protocol(error: &rtmp::Error) {
         // Somebody took the wrong port, and should find out why it does not work.
         Some(hint) => info!(%error, hint, "no RTMP"),
         None => debug!(%error, "peer broke the protocol"),
+    }
+}
+
+fn tls_failed(error: &io::Error) {
+    let hint = error.get_ref().and_then(|error| error.downcast_ref());
+    match hint {
+        // What has no TLS record in it at all.
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            let hint =
+                "this looks like plain RTMP or HTTP; use rtmps:// here, or the port of rtmp.listen";
+            info!(%error, hint, "TLS failed");
+        }
+        _ => info!(%error, "TLS failed"),
     }
 }
 

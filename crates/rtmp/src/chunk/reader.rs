@@ -77,7 +77,8 @@ impl ChunkReader {
     /// Whether part of a message has come and the rest has not.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
-        self.held > 0
+        // A header alone holds no memory yet.
+        self.held > 0 || self.open.is_some()
     }
 
     /// Takes the next message off the front of `input`; `None` asks for more bytes. Chunks that

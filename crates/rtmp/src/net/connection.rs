@@ -148,6 +148,9 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Connection<H, S> {
         }
         self.drain().await;
         self.pump();
+        if let Some(error) = self.session.failed() {
+            return Some(Reason::Protocol(error.to_string()));
+        }
         if self.session.is_closing() {
             return Some(self.reason.take().unwrap_or(Reason::Requested));
         }

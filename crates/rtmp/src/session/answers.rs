@@ -3,6 +3,7 @@
 use amf::{Object, Value};
 
 use super::event::{PlayRefusal, PublishRefusal};
+use super::held::Until;
 use super::streams::Use;
 use super::{Phase, Session};
 use crate::command::{self, Command, Level, status};
@@ -50,7 +51,7 @@ impl Session {
             ..Command::result(transaction, vec![info.into()])
         };
         self.send(&result.to_message(COMMAND_CHUNK_STREAM, 0));
-        self.release_held();
+        self.release_held(Until::Connected);
     }
 
     /// Refuses `connect` and closes.
@@ -102,7 +103,7 @@ impl Session {
                 "publishing started",
             ),
         );
-        self.release_held();
+        self.release_held(Until::Decided(stream_id));
     }
 
     /// Refuses a publish and closes. No [`Event::PublishEnded`](super::Event::PublishEnded) follows.
@@ -146,7 +147,7 @@ impl Session {
         // Flash players may then look at the samples; the others skip it.
         let access = [Value::from("|RtmpSampleAccess"), true.into(), true.into()];
         self.send(&command::data(stream_id, &access));
-        self.release_held();
+        self.release_held(Until::Decided(stream_id));
     }
 
     /// Whether the client has been told that a play pauses.
@@ -170,7 +171,7 @@ impl Session {
             if close {
                 self.close();
             } else {
-                self.release_held();
+                self.release_held(Until::Decided(stream_id));
             }
         }
     }

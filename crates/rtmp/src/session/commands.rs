@@ -4,7 +4,8 @@ use amf::Value;
 use tracing::debug;
 
 use super::event::{Connect, Event, FcPublish, Play, Publish, PublishKind, PublishRefusal};
-use super::names::{self, DEFAULT_NAME, Params};
+use super::held::Until;
+use super::names::{self, Params};
 use super::streams::Use;
 use super::{Error, Peer, Phase, Session};
 use crate::caps::Caps;
@@ -76,17 +77,27 @@ impl Session {
         self.event(Event::Refused { request, why });
     }
 
-    pub(super) fn command(&mut self, message: &Message) -> Result<(), Error> {
+    pub(super) fn command(
+        &mut self,
+        message: &Message,
+        waited: Option<Until>,
+    ) -> Result<(), Error> {
         let Some(command) = Command::decode(message) else {
             debug!("a command without a name is ignored");
             return Ok(());
         };
         let stream_id = message.stream_id;
-        let target = self.target(stream_id, &command);
-        if target.is_some_and(|index| self.streams.is_undecided(index)) {
+        let mut target = self.target(stream_id, &command);
+        if let Some(Until::Decided(own)) = waited {
+            // Not about another stream now than when it came, and so not to wait once more.
+            target = target.filter(|&index| self.id_of(Some(index)) == Some(own));
+        }
+        if let Some(awaited) = target.filter(|&index| self.streams.is_undecided(index))
+            && let Some(awaited) = self.id_of(Some(awaited))
+        {
             // What comes behind a request that waits for its answer waits as well, so that no
             // answer can be taken for one to another request, and none is lost.
-            return self.hold(message.clone());
+            return self.hold(Until::Decided(awaited), message.clone());
         }
         match command.name.as_str() {
             "createStream" => self.create_stream(&command),
@@ -151,10 +162,12 @@ impl Session {
                 let named = self.streams.publish_named(&self.name_of(command).0);
                 named.or_else(|| self.streams.meant_by(stream_id))
             }
-            ("publish" | "play", Some(Value::String(_)) | None) => self.streams.index_of(stream_id),
+            // `false` ends what goes on.
+            ("publish" | "play", Some(Value::Boolean(false))) => self.streams.meant_by(stream_id),
+            ("publish" | "play", _) => self.streams.index_of(stream_id),
             (
-                "publish" | "play" | "deleteStream" | "closeStream" | "pause" | "pauseRaw" | "seek"
-                | "receiveAudio" | "receiveVideo",
+                "deleteStream" | "closeStream" | "pause" | "pauseRaw" | "seek" | "receiveAudio"
+                | "receiveVideo",
                 _,
             ) => self.streams.meant_by(stream_id),
             _ => None,
@@ -310,7 +323,8 @@ impl Session {
                 && self.streams.is_undecided(index)
             {
                 let close = Command::new("closeStream", 0.0, Vec::new());
-                self.hold(close.to_message(COMMAND_CHUNK_STREAM, stream_id))?;
+                let close = close.to_message(COMMAND_CHUNK_STREAM, stream_id);
+                self.hold(Until::Decided(stream_id), close)?;
             } else {
                 self.end_use(index);
             }
@@ -364,7 +378,9 @@ impl Session {
 
     /// The stream name in the first argument, and all parameters in their order.
     fn name_of(&self, command: &Command) -> (String, Params) {
-        let (name, params) = names::split(command.text(0).unwrap_or_default(), DEFAULT_NAME);
+        let app = self.peer.as_ref().map_or("", |peer| &peer.app);
+        let written = command.text(0).unwrap_or_default();
+        let (name, params) = names::split(written, names::default_name(app));
         match &self.peer {
             Some(peer) => (name, params.or(&peer.params)),
             None => (name, params),

@@ -88,11 +88,20 @@ impl fmt::Debug for Params {
 }
 
 /// The path of a stream: app and name, cleaned of slashes at their ends, defaults in place of
-/// nothing. `live` with `sub/cam` and `live/sub` with `cam` are one stream.
+/// nothing. `live` with `sub/cam` and `live/sub` with `cam` are one stream, and so are `live` with
+/// `cam` and `live/cam` with nothing, which is what ffmpeg makes of `rtmp://host/live/cam/`.
 #[must_use]
 pub fn stream_path(app: &str, name: &str) -> String {
-    let (app, name) = (clean(app, DEFAULT_APP), clean(name, DEFAULT_NAME));
-    format!("{app}/{name}")
+    let app = clean(app, DEFAULT_APP);
+    match clean(name, default_name(app)) {
+        "" => app.to_owned(),
+        name => format!("{app}/{name}"),
+    }
+}
+
+/// What an empty name stands for: nothing where the app already holds a name.
+pub(super) fn default_name(app: &str) -> &'static str {
+    if app.contains('/') { "" } else { DEFAULT_NAME }
 }
 
 /// Splits off the query, and the slashes at both ends; `default` in place of nothing.
@@ -214,6 +223,16 @@ mod tests {
             stream_path("live/", "sub/cam")
         );
         assert_eq!(stream_path("", ""), "live/default");
+        assert_eq!(stream_path("cam", "/"), "cam/default");
+        for (app, name) in [
+            ("live", "cam/"),
+            ("live/cam", ""),
+            ("live/cam/", ""),
+            ("live/cam", "/"),
+        ] {
+            assert_eq!(stream_path(app, name), "live/cam", "{app} with {name}");
+        }
+        assert_eq!(stream_path("live/cam", "default"), "live/cam/default");
     }
 
     #[test]

@@ -28,6 +28,20 @@ pub(super) fn read(variables: &[(String, String)], keys: &[Key]) -> Vec<Result<S
             continue;
         }
         let path = rest.to_ascii_lowercase().replace("__", ".");
+        let in_table = |key: &&Key| {
+            is_table(key)
+                && path
+                    .strip_prefix(&key.name)
+                    .is_some_and(|entry| entry.starts_with('.'))
+        };
+        if let Some(key) = keys.iter().find(in_table) {
+            let what = format!(
+                "entries are set together, as in {}='{{ \"live/cam\" = \"TOKEN\" }}'",
+                variable(&key.name)
+            );
+            settings.push(Err(Fault::new(Some(origin), key.name.clone(), what)));
+            continue;
+        }
         let Some(key) = keys.iter().find(|key| key.name == path) else {
             settings.push(Err(Fault::new(
                 Some(origin),

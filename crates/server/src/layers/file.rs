@@ -8,7 +8,7 @@ use node::config::Key;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use super::{Fault, Origin, Place, Setting, is_table, unknown};
+use super::{Fault, Origin, Place, Setting, is_table, unknown, wrong_toml};
 
 /// Reads one.
 pub(super) fn read(path: &Path, keys: &[Key]) -> Vec<Result<Setting, Fault>> {
@@ -41,10 +41,12 @@ impl File<'_> {
         // The message alone: the text around it may hold a secret.
         let faults = errors.into_iter().map(|error| {
             let span = error.span().unwrap_or_default();
-            Err(Fault::new(
-                Some(self.origin(&span)),
-                "",
-                error.message().to_owned(),
+            Err(wrong_toml::fault(
+                self.text,
+                self.keys,
+                &span,
+                self.origin(&span),
+                error.message(),
             ))
         });
         let faults: Vec<_> = faults.collect();

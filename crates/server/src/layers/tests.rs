@@ -58,7 +58,7 @@ fn values_are_read_in_all_their_forms() {
         listen = "[::1]:0"
         chunk_size = "4KiB"
         window_ack_size = 5000
-        apps = ["live", "vod"]
+        apps = ["live", "event"]
         enhanced = "only"
         [publish]
         grace = 5
@@ -81,7 +81,7 @@ fn values_are_read_in_all_their_forms() {
         (node.rtmp.chunk_size, node.rtmp.window_ack_size),
         (4096, 5000)
     );
-    assert_eq!(node.rtmp.apps, ["live", "vod"]);
+    assert_eq!(node.rtmp.apps, ["live", "event"]);
     assert_eq!(node.publish.grace, Duration::from_secs(5));
     assert_eq!(node.publish.on_conflict, OnConflict::Always);
     assert_eq!(node.egress.coalesce, Coalesce::Fixed(Duration::ZERO));
@@ -276,7 +276,7 @@ fn broken_files_are_explained_with_key_line_and_what_to_write() {
         ),
         (
             "[rtmp]\napps = ['live', 'api']",
-            "weir.toml:2: rtmp.apps: \"api\" is a route of the web server",
+            "weir.toml:2: rtmp.apps: the app \"api\" is reserved",
         ),
         (
             "[publish]\ngrace = 'soon'",
@@ -350,10 +350,26 @@ fn broken_files_are_explained_with_key_line_and_what_to_write() {
             "[auth.static]\n'a/b' = { watch = 'x' }",
             "expected publish or play, found \"watch\"",
         ),
-        ("[rtmp]\nlisten = :1935", "weir.toml:2: "),
+        (
+            "[rtmp]\nlisten = :1935",
+            "weir.toml:2: rtmp.listen: this must be TOML, in which texts are in quotes",
+        ),
+        ("rtmp:\n  listen: 1935", "weir.toml:1: this must be TOML"),
+        (
+            "[http]\nlisten = ':1935'",
+            "weir.toml:2: http.listen: :1935 is the address of rtmp.listen too",
+        ),
+        (
+            "[auth.static]\n'vod/x' = 't'",
+            "weir.toml:2: auth.static: the app \"vod\" is reserved",
+        ),
+        (
+            "[tls]\ncert = '/nowhere/c.pem'\nkey = '/nowhere/k.pem'",
+            "weir.toml:2: tls.cert: /nowhere/c.pem cannot be read: No such file",
+        ),
         (
             "[rtmp]\nlisten = ':1'\nlisten = ':2'",
-            "weir.toml:3: duplicate key",
+            "weir.toml:3: rtmp.listen: duplicate key",
         ),
         ("[rtmp\nlisten = ':1'", "weir.toml:1: "),
     ] {
@@ -387,6 +403,81 @@ fn all_faults_are_reported_at_once() {
         "flag --role: node.role: expected one of all, origin, edge; found \"queen\"",
     ];
     assert_eq!(faults(&sources), expected);
+}
+
+#[test]
+fn an_entry_in_a_variable_is_shown_what_works() {
+    let sources = Sources {
+        environment: vec![pair("WEIR_AUTH__STATIC__live/cam", "31337")],
+        ..Sources::default()
+    };
+    let expected = "environment WEIR_AUTH__STATIC__live/cam: auth.static: entries are set together, \
+                    as in WEIR_AUTH__STATIC='{ \"live/cam\" = \"TOKEN\" }'";
+    assert_eq!(faults(&sources), [expected]);
+}
+
+#[test]
+fn what_is_left_open_to_publishers_is_said() {
+    let notes = |text: &str| {
+        let (_folder, sources) = file(text);
+        crate::check::notes(&load(&sources).expect("loads").settings)
+    };
+    assert_eq!(notes("").len(), 1);
+    let open = notes("[auth.static]\n'live/cam' = { play = 'q' }\n'live/a' = 't'");
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert!(open[0].contains("anybody may publish live/cam"), "{open:?}");
+    assert!(notes("[auth.static]\n'live/cam' = { publish = 'q' }").is_empty());
+}
+
+#[test]
+fn certificate_files_are_read() {
+    let (folder, mut sources) = file("[tls]\ncert = 'C'\nkey = 'K'\n");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("other")).expect("a folder");
+    let one = testkit::certificate::write(folder.path(), "one");
+    let other = testkit::certificate::write(&path("other"), "other");
+    std::fs::write(path("no.pem"), "nothing").expect("writes");
+    for (cert, key, expected) in [
+        (&one.certificate, &one.key, None),
+        (
+            &one.certificate,
+            &other.key,
+            Some("tls.key: other/key.pem is not the key of the certificate cert.pem"),
+        ),
+        (
+            &path("no.pem"),
+            &one.key,
+            Some("tls.cert: no.pem holds no usable PEM certificate"),
+        ),
+        (
+            &one.certificate,
+            &path("no.pem"),
+            Some("tls.key: no.pem holds no usable PEM private key"),
+        ),
+        (
+            &one.certificate,
+            &path("absent"),
+            Some("tls.key: absent cannot be read: No such file"),
+        ),
+    ] {
+        sources.set = vec![
+            format!("tls.cert={}", cert.display()),
+            format!("tls.key={}", key.display()),
+        ];
+        match (load(&sources), expected) {
+            (Ok(_), None) => {}
+            (Ok(_), Some(expected)) => panic!("no fault: {expected}"),
+            (Err(faults), None) => panic!("{faults}"),
+            (Err(_), Some(expected)) => {
+                let faults = self::faults(&sources);
+                assert_eq!(faults.len(), 1);
+                assert!(
+                    faults[0].starts_with(&format!("flag --set: {expected}")),
+                    "{faults:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Kinds that hold several values.
 
-/// Lists of names: `["live", "vod"]` or `live,vod`.
+/// Lists of names: `["live", "event"]` or `live,event`.
 pub mod names {
     use std::fmt;
 
@@ -13,7 +13,7 @@ pub mod names {
         type Value = Vec<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of names such as [\"live\", \"vod\"]")
+            f.write_str("a list of names such as [\"live\", \"event\"]")
         }
 
         fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::{Conversation, Playing, Publishing};
 use crate::auth::Action;
-use crate::config::{Choice, Tracks};
+use crate::config::{Choice, RESERVED_APPS, Tracks};
 use crate::connection::End;
 use crate::gate::Wants;
 use crate::node;
@@ -24,11 +24,9 @@ use crate::subscriber;
 /// An answer within the node takes microseconds, unless a publisher waits for another's silence.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// Apps that are routes of the HTTP side, and would make a stream unreachable there.
-const RESERVED_APPS: [&str; 12] = [
-    "api", "hls", "health", "ready", "metrics", "login", "logout", "watch", "vod", "debug",
-    "assets", "stats",
-];
+/// Refused plays of one connection that are logged for everybody to see. It may go on asking for a
+/// stream that is not there, and must not fill the log.
+const REFUSALS_SHOWN: u32 = 10;
 
 impl Conversation {
     pub(super) async fn asked(&mut self, event: Event) -> io::Result<()> {
@@ -61,8 +59,7 @@ impl Conversation {
             Event::Refused { request, why } => match request {
                 "connect" => info!(why, "connect rejected"),
                 "publish" => info!(why, "publish refused"),
-                // The connection goes on, so there may be many.
-                _ => debug!(why, "play refused"),
+                _ => self.note_refused_play(None, why),
             },
             Event::TimedOut(what) => {
                 info!(%what, "closed");
@@ -213,6 +210,7 @@ impl Conversation {
                 debug!(%key, "plays");
                 self.plays.push(Playing {
                     stream_id,
+                    key,
                     subscriber,
                     wants,
                 });
@@ -246,7 +244,7 @@ impl Conversation {
     }
 
     fn refuse_play(&mut self, play: &rtmp::Play, refusal: PlayRefusal, why: &str) {
-        debug!(key = %shown(&play.app, &play.name), why, "play refused");
+        self.note_refused_play(Some(&shown(&play.app, &play.name)), why);
         // A player may ask again for a stream that is not there yet.
         let close = refusal != PlayRefusal::StreamNotFound;
         if close {
@@ -254,6 +252,15 @@ impl Conversation {
         }
         self.session
             .reject_play(play.stream_id, refusal, why, close);
+    }
+
+    fn note_refused_play(&mut self, key: Option<&str>, why: &str) {
+        self.refused_plays = self.refused_plays.saturating_add(1);
+        if self.refused_plays <= REFUSALS_SHOWN {
+            info!(key, why, "play refused");
+        } else {
+            debug!(key, why, "play refused");
+        }
     }
 
     async fn end_play(&mut self, stream_id: u32) {
