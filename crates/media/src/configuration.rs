@@ -5,6 +5,7 @@ mod tracker;
 use std::sync::Arc;
 
 use codec::{AudioCodec, VideoCodec};
+use flv::Codec;
 
 use crate::{Epoch, MarkedTag};
 pub(crate) use tracker::{Change, Tracker, Verdict};
@@ -12,7 +13,8 @@ pub(crate) use tracker::{Change, Tracker, Verdict};
 /// The metadata and the configuration records in force at one point of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
-    /// Grows by one with every change, over all epochs of a ring; 0 before the first.
+    /// Grows with every change, and is the same on every node. Of two epochs that came from
+    /// different nodes the later may have the lower version.
     pub version: u32,
     /// The publish it belongs to.
     pub epoch: Epoch,
@@ -20,6 +22,7 @@ pub struct Configuration {
     /// then their HDR metadata; the records of the audio tracks, then their channel layouts.
     ///
     /// Their times are those at which they came in; a joiner sends them at [`Join::play_ms`].
+    /// Those that a replica described have the `seq` of the first tag behind them.
     ///
     /// [`Join::play_ms`]: crate::Join::play_ms
     pub tags: Vec<Arc<MarkedTag>>,
@@ -74,7 +77,8 @@ impl Configuration {
     /// at an older place is not told what turned out to be wrong.
     pub(crate) fn corrected_by(&self, later: &Self) -> Option<Self> {
         let (old, new) = (self.tags.first()?, later.tags.first()?);
-        let is_corrected = old.seq == new.seq && !Arc::ptr_eq(old, new);
+        let is_same = (old.epoch, old.number) == (new.epoch, new.number);
+        let is_corrected = is_same && !Arc::ptr_eq(old, new);
         if !is_corrected || !old.tag.is_metadata() || !new.tag.is_metadata() {
             return None;
         }
@@ -88,9 +92,43 @@ impl Configuration {
         self.video.first()
     }
 
+    /// The codec of a track, if the track is known.
+    pub(crate) fn codec(&self, id: u8, video: bool) -> Option<Option<Codec>> {
+        if video {
+            let track = self.video.iter().find(|track| track.track == id)?;
+            Some(track.codec.map(Codec::Video))
+        } else {
+            let track = self.audio.iter().find(|track| track.track == id)?;
+            Some(track.codec.map(Codec::Audio))
+        }
+    }
+
+    /// Whether `tag` has a picture of the [main video track](Self::main_video).
+    pub fn is_main_picture(&self, tag: &flv::Tag) -> bool {
+        let main = self.main_video().map(|track| track.track);
+        tag.is_video() && has_frame(tag, main)
+    }
+
+    /// Whether `tag` has a frame of the [main audio track](Self::main_audio).
+    pub fn is_main_sound(&self, tag: &flv::Tag) -> bool {
+        let main = self.main_audio().map(|track| track.track);
+        tag.is_audio() && has_frame(tag, main)
+    }
+
     /// The audio track with the lowest number.
     pub fn main_audio(&self) -> Option<&AudioTrack> {
         self.audio.first()
+    }
+}
+
+fn has_frame(tag: &flv::Tag, main: Option<u8>) -> bool {
+    let Some(main) = main else { return false };
+    if !tag.is_frame() {
+        return false;
+    }
+    match tag.has_many_tracks() {
+        true => flv::tracks(tag).any(|track| track.id == main),
+        false => tag.track() == main,
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use crate::ring::{Block, Inner, Waiter};
 use crate::sync::Once;
-use crate::{Configuration, EndReason, MarkedTag};
+use crate::{Configuration, Description, EndReason, Epoch, MarkedTag};
 
 /// Where a new cursor starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub enum Start {
     Keyframe,
     /// At the oldest tag still there.
     Oldest,
+    /// Where a backfill begins: at the oldest segment that is listed; where there are none, at
+    /// the oldest place where a joiner may start.
+    Window,
     /// At the tag with this number, or the nearest to it that is or will be there.
     At(u64),
 }
@@ -33,6 +36,8 @@ pub struct Join {
     pub configuration: Arc<Configuration>,
     /// The number of the first tag that the cursor will read.
     pub position: u64,
+    /// The epoch of that tag and its number there; `None` if nobody has written yet.
+    pub next: Option<(Epoch, u64)>,
     /// The timestamp to give the tags of `configuration`: that of the tag at `position`, or of
     /// the newest if that is still to come.
     pub play_ms: u32,
@@ -41,6 +46,30 @@ pub struct Join {
     /// In any case hold the frames of a video track back until its first keyframe: a stream that
     /// was audio alone when the joiner came may go on with pictures in mid-GOP.
     pub waits_for_keypoint: bool,
+    /// Whether a replica still catches up: what comes next may be old. Wait for
+    /// [`Ring::caught_up`] and join anew.
+    ///
+    /// [`Ring::caught_up`]: crate::Ring::caught_up
+    pub backfilling: bool,
+}
+
+impl Join {
+    /// What a replica needs to know before the tags from `position` on, of which those of this
+    /// epoch have `cuts` or have none. `None` if nobody has written yet.
+    pub fn describe(&self, cuts: bool) -> Option<Description> {
+        let (epoch, number) = self.next?;
+        let configuration = &self.configuration;
+        let tags = configuration.tags.iter().map(|tag| (&**tag).into());
+        Some(Description {
+            epoch,
+            number,
+            version: configuration.version,
+            tags: tags.collect(),
+            video: configuration.video.clone(),
+            audio: configuration.audio.clone(),
+            cuts,
+        })
+    }
 }
 
 /// Why there is nothing to read, now and later.

@@ -28,6 +28,7 @@
 
 mod configuration;
 mod cursor;
+mod cut;
 mod epoch;
 mod key;
 mod ring;
@@ -37,8 +38,12 @@ mod timeline;
 
 pub use configuration::{AudioTrack, Configuration, VideoTrack};
 pub use cursor::{Batch, Cursor, Join, ReadError, Start};
+pub use cut::{Cut, Marker, Segment};
 pub use epoch::Epoch;
 pub use key::{KeyError, StreamKey};
-pub use ring::{DropReason, Dropped, EndReason, Fenced, Limits, Publisher, Pushed, Ring, Stats};
-pub use tag::{MarkedTag, Wire, WireSlot};
+pub use ring::{
+    Description, DropReason, Dropped, EndReason, Fenced, Limits, Newest, Publisher, Pushed,
+    Refused, Relayed, Replica, Ring, Stats,
+};
+pub use tag::{Extra, MarkedTag, Wire, WireSlot};
 pub use timeline::{Arrival, Samples, Stamp, Timeline};

@@ -1,11 +1,11 @@
 //! A tag as it lies in the ring: marked, and with room for its wire forms.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use flv::Tag;
 
-use crate::Epoch;
+use crate::{Cut, Epoch, Segment};
 
 /// A tag with all that a reader needs to know about it, in the ring's words.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct MarkedTag {
     pub seq: u64,
     /// The publish it belongs to.
     pub epoch: Epoch,
+    /// Its number within its epoch, counted by the origin from 0: the same on every node.
+    pub number: u64,
     /// Its decode time in nanoseconds, finer than `dts` and never before that of an earlier tag
     /// of its track, in the time of its epoch.
     pub time: i64,
@@ -31,14 +33,48 @@ pub struct MarkedTag {
     pub repeat: bool,
     /// Milliseconds to add to `dts` for players, so that time goes on over epochs.
     pub shift: i64,
+    /// What few tags have to say, behind one pointer.
+    pub extra: Option<Arc<Extra>>,
     /// Wire forms, made by whoever needs one first. See [`WireSlot`].
     pub wire: [WireSlot; 2],
+}
+
+/// What few tags have to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// A part begins here.
+    pub cut: Option<Cut>,
+    /// The payload of the `onMetaData` that joiners get from here on, where it was corrected
+    /// without being sent again.
+    pub metadata: Option<Bytes>,
+    /// Tags of the stream are missing in front of this one, on this node: a segment that is not
+    /// complete by here never will be, and pictures are of use from the next keypoint on.
+    pub hole: bool,
 }
 
 impl MarkedTag {
     /// The timestamp a player sees, in milliseconds: it goes on over epochs and wraps.
     pub fn play_ms(&self) -> u32 {
         self.tag.dts.wrapping_add(self.shift as u32)
+    }
+
+    /// The part that begins here.
+    pub fn cut(&self) -> Option<&Cut> {
+        self.extra.as_ref()?.cut.as_ref()
+    }
+
+    /// The segment that begins here.
+    pub fn segment(&self) -> Option<&Segment> {
+        self.cut()?.segment.as_ref()
+    }
+
+    /// Whether tags are missing in front, on this node: see [`Extra::hole`].
+    pub fn follows_hole(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.hole)
+    }
+
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        Arc::make_mut(self.extra.get_or_insert_default())
     }
 }
 

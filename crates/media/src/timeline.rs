@@ -321,6 +321,12 @@ impl Grid {
     }
 }
 
+/// The milliseconds of which `dts` is the low half, of a tag with the fine time `time`.
+pub(crate) fn near(time: i64, dts: u32) -> i64 {
+    let ms = (time / NS_PER_MS).clamp(0, MAX_MS);
+    unwrap(Some(ms), dts).max(0)
+}
+
 /// The timestamp `dts`, which wraps at 32 bits, next to `near`.
 fn unwrap(near: Option<i64>, dts: u32) -> i64 {
     match near {

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use flv::{Kind, Tag};
 use loom::future::block_on;
 use loom::thread;
-use weir_media::{Cursor, EndReason, Epoch, Fenced, Limits, Publisher, ReadError, Ring, Start};
+use weir_media::{
+    Cursor, Description, EndReason, Epoch, Fenced, Limits, Publisher, ReadError, Refused, Relayed,
+    Replica, Ring, Start,
+};
 
 /// Every way in which the threads may take turns, and every value an atomic may then show, with up
 /// to three switches where a thread could have gone on: the bugs one meets need two.
@@ -206,5 +209,127 @@ fn a_fenced_publisher_writes_nothing_behind_its_successor() {
         }
         assert!(epochs.is_sorted());
         assert_eq!(epochs.last(), Some(&Epoch::new(2, 1)));
+    });
+}
+
+/// Tag `number` as another node has it: a keyframe, or what follows one.
+fn relayed(number: u32, keypoint: bool) -> Relayed {
+    Relayed {
+        tag: if keypoint {
+            keyframe(number)
+        } else {
+            inter(number)
+        },
+        number: number.into(),
+        time: i64::from(number) * 40_000_000,
+        composition: 0,
+        ingest: 0,
+        version: 1,
+        keypoint,
+        repeat: false,
+        cut: None,
+        metadata: None,
+    }
+}
+
+fn describe(replica: &mut Replica, epoch: u64, number: u64) -> Result<(), Fenced> {
+    replica.describe(Description {
+        epoch: Epoch::new(epoch, 1),
+        number,
+        version: 1,
+        tags: Vec::new(),
+        video: Vec::new(),
+        audio: Vec::new(),
+        cuts: false,
+    })
+}
+
+/// Who comes during a backfill waits for its end, however it comes, and starts at the mark.
+#[test]
+fn a_joiner_waits_until_a_replica_has_caught_up() {
+    model(|| {
+        let ring = Ring::new(Limits::default());
+        let mut replica = ring.replica();
+        let writer = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                describe(&mut replica, 1, 0).unwrap();
+                replica.push(relayed(0, true)).unwrap();
+                replica.push(relayed(1, true)).unwrap();
+                replica.caught_up().unwrap();
+                ring.end(EndReason::Ended);
+            })
+        };
+        let (_, early) = ring.cursor(Start::CaughtUp);
+        // If it was no longer early, the mark is where it ends up, not where it was on its way.
+        assert!(early.backfilling || early.position == 1);
+        block_on(ring.caught_up());
+        let (cursor, join) = ring.cursor(Start::CaughtUp);
+        assert!(!join.backfilling && join.position == 1);
+        assert_eq!(join.next, Some((Epoch::new(1, 1), 1)));
+        assert_eq!(read_to_end(cursor), (2, 1));
+        writer.join().unwrap();
+    });
+}
+
+/// A pull that broke and the one behind it, at the same time: each tag once, and in order.
+#[test]
+fn two_replicas_of_one_epoch_store_each_tag_once() {
+    model(|| {
+        let ring = Ring::new(Limits::default());
+        let mut broken = ring.replica();
+        describe(&mut broken, 1, 0).unwrap();
+        let writer = thread::spawn(move || {
+            (0..3)
+                .take_while(|number| broken.push(relayed(*number, true)).is_ok())
+                .count()
+        });
+        let mut next = ring.replica();
+        let (_, number) = ring.next_number().unwrap();
+        describe(&mut next, 1, number).unwrap();
+        for number in number..3 {
+            match next.push(relayed(number as u32, true)) {
+                Ok(_) => {}
+                Err(Refused::Gap { expected, .. }) => panic!("{expected} of {number}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        writer.join().unwrap();
+        let (mut cursor, _) = ring.cursor(Start::Oldest);
+        let mut numbers = Vec::new();
+        while let Some(tag) = cursor.read_at_most(1).unwrap().first() {
+            numbers.push(tag.number);
+        }
+        assert_eq!(numbers, [0, 1, 2]);
+    });
+}
+
+/// A stream that is pulled comes to be published here: nothing of the old epoch comes behind, and
+/// nobody waits for the backfill any more.
+#[test]
+fn a_publisher_takes_over_from_a_replica() {
+    model(|| {
+        let ring = Ring::new(Limits::default());
+        let mut replica = ring.replica();
+        let writer = thread::spawn(move || {
+            let _ = describe(&mut replica, 1, 0);
+            let _ = replica.push(relayed(0, true));
+            let _ = replica.push(relayed(1, false));
+            let _ = replica.caught_up();
+        });
+        let mut publisher = ring.begin(Epoch::new(2, 1), 0);
+        push(&mut publisher, keyframe(2)).unwrap();
+        block_on(ring.caught_up());
+        let (mut joiner, join) = ring.cursor(Start::CaughtUp);
+        assert_eq!(join.next, Some((Epoch::new(2, 1), 0)));
+        writer.join().unwrap();
+        assert_eq!(joiner.read().unwrap().len(), 1);
+        let (mut cursor, _) = ring.cursor(Start::Oldest);
+        let mut seen = Vec::new();
+        while let Some(tag) = cursor.read_at_most(1).unwrap().first() {
+            seen.push((tag.epoch.number, tag.number));
+        }
+        assert!(seen.is_sorted());
+        assert_eq!(seen.last(), Some(&(2, 0)));
     });
 }

@@ -1,5 +1,6 @@
 //! Follows the configuration of a stream, tag by tag.
 
+mod follow;
 mod pictures;
 mod place;
 mod told;
@@ -38,6 +39,8 @@ pub(crate) struct Change {
     pub(crate) audio: Vec<AudioTrack>,
     /// Tracks whose pictures have another size from here on: number, width and height.
     resized: Vec<(u8, u32, u32)>,
+    /// What joiners get for metadata from here on, as another node has corrected it.
+    metadata: Option<Bytes>,
 }
 
 #[derive(Debug)]
@@ -77,7 +80,7 @@ impl Tracker {
         self.frame_rate = None;
         self.told = Told::default();
         self.keyed = TrackSet::default();
-        let version = self.current.version + 1;
+        let version = self.current.version.wrapping_add(1);
         self.current = Arc::new(Configuration {
             version,
             epoch,
@@ -110,23 +113,10 @@ impl Tracker {
         if self.is_configuration(&tag) && tag.payload.len() > longest {
             return Verdict::Refuse(DropReason::TooLarge);
         }
-        let packet = match *tag.info() {
-            Info::Data(data) => return self.check_data(tag, data.event),
-            Info::Video(video) => video.packet,
-            Info::Audio(audio) => audio.packet,
-        };
-        let result = match packet {
-            Packet::Configuration | Packet::TsConfiguration => self.check_record(&tag, limits),
-            Packet::Metadata | Packet::Multichannel => Ok(self.check_extra(&tag)),
-            Packet::Frame if tag.has_many_tracks() => self.check_frames(&tag, limits),
-            Packet::Frame => {
-                let body = || tag.body();
-                self.check_frame(tag.track(), codec(&tag), tag.is_video(), body, limits)
-            }
-            Packet::End => self.check_end(&tag),
-            Packet::Command | Packet::Unknown(_) => Ok(None),
-            Packet::Malformed => Err(DropReason::Malformed),
-        };
+        if let Info::Data(data) = *tag.info() {
+            return self.check_data(tag, data.event);
+        }
+        let result = self.check_track(&tag, limits);
         let keyed = self.keyed;
         let result = result.and_then(|change| {
             self.begin_anew(change.as_ref());
@@ -148,6 +138,25 @@ impl Tracker {
         match change {
             Some(change) => Verdict::Change(tag, change),
             None => Verdict::Pass(tag),
+        }
+    }
+
+    /// What a tag of audio or video changes by its packet.
+    fn check_track(&self, tag: &Tag, limits: &Limits) -> Result<Option<Change>, DropReason> {
+        let Some(packet) = tag.packet() else {
+            return Ok(None);
+        };
+        match packet {
+            Packet::Configuration | Packet::TsConfiguration => self.check_record(tag, limits),
+            Packet::Metadata | Packet::Multichannel => Ok(self.check_extra(tag)),
+            Packet::Frame if tag.has_many_tracks() => self.check_frames(tag, limits),
+            Packet::Frame => {
+                let body = || tag.body();
+                self.check_frame(tag.track(), codec(tag), tag.is_video(), body, limits)
+            }
+            Packet::End => self.check_end(tag),
+            Packet::Command | Packet::Unknown(_) => Ok(None),
+            Packet::Malformed => Err(DropReason::Malformed),
         }
     }
 
@@ -288,16 +297,8 @@ impl Tracker {
         }
     }
 
-    /// The codec of a track, if the track is known.
     fn codec(&self, id: u8, video: bool) -> Option<Option<Codec>> {
-        let current = &self.current;
-        if video {
-            let track = current.video.iter().find(|track| track.track == id)?;
-            Some(track.codec.map(Codec::Video))
-        } else {
-            let track = current.audio.iter().find(|track| track.track == id)?;
-            Some(track.codec.map(Codec::Audio))
-        }
+        self.current.codec(id, video)
     }
 
     fn knows_all(&self, mut tracks: TrackSet, video: bool) -> bool {
@@ -354,8 +355,13 @@ impl Tracker {
         held.is_some_and(|(_, marked)| marked.tag.payload == *payload)
     }
 
-    /// Makes the configuration that is in force from the tag `marked` on.
-    pub(crate) fn apply(&mut self, change: Change, marked: &MarkedTag) -> Arc<Configuration> {
+    /// Makes the configuration that is in force from the tag `marked` on. Beside it, the payload of
+    /// its metadata where that was corrected without being sent again.
+    pub(crate) fn apply(
+        &mut self,
+        change: Change,
+        marked: &MarkedTag,
+    ) -> (Arc<Configuration>, Option<Bytes>) {
         let mut next = Configuration {
             version: marked.version,
             epoch: marked.epoch,
@@ -395,30 +401,37 @@ impl Tracker {
             }
         }
         if let Some(place) = change.place {
-            self.replace(place, marked);
+            self.replace(place, Arc::new(marked.clone()));
         }
         self.told.compare(&next);
-        self.correct_metadata();
-        next.tags = self
-            .entries
-            .iter()
-            .map(|(_, tag)| Arc::clone(tag))
-            .collect();
+        let told = change.metadata.or_else(|| self.told.payload().cloned());
+        let corrected = told.filter(|payload| self.correct_metadata(payload));
+        next.tags = self.tags();
         self.current = Arc::new(next);
-        Arc::clone(&self.current)
+        (Arc::clone(&self.current), corrected)
     }
 
-    /// Keeps of the metadata for joiners what is true.
-    fn correct_metadata(&mut self) {
+    fn tags(&self) -> Vec<Arc<MarkedTag>> {
+        self.entries
+            .iter()
+            .map(|(_, tag)| Arc::clone(tag))
+            .collect()
+    }
+
+    /// Keeps of the metadata for joiners what is true. Returns whether that is something else.
+    fn correct_metadata(&mut self, payload: &Bytes) -> bool {
         let mut entries = self.entries.iter_mut();
         let metadata = entries.find(|(place, _)| place.role == Role::Metadata);
-        if let (Some((_, marked)), Some(payload)) = (metadata, self.told.payload())
-            && marked.tag.payload != *payload
-        {
-            let tag = Tag::new(marked.tag.kind, marked.tag.dts, payload.clone());
-            let old = MarkedTag::clone(marked);
-            *marked = Arc::new(MarkedTag { tag, ..old });
+        let Some((_, marked)) = metadata else {
+            return false;
+        };
+        if marked.tag.payload == *payload {
+            return false;
         }
+        let tag = Tag::new(marked.tag.kind, marked.tag.dts, payload.clone());
+        let old = MarkedTag::clone(marked);
+        *marked = Arc::new(MarkedTag { tag, ..old });
+        true
     }
 
     /// Drops what is kept of one track in `role`.
@@ -429,9 +442,9 @@ impl Tracker {
         self.entries.retain_mut(|(old, _)| old.cede_to(place));
     }
 
-    fn replace(&mut self, place: Place, marked: &MarkedTag) {
+    fn replace(&mut self, place: Place, marked: Arc<MarkedTag>) {
         self.entries.retain_mut(|(old, _)| old.cede_to(place));
-        self.entries.push((place, Arc::new(marked.clone())));
+        self.entries.push((place, marked));
         self.entries.sort_by_key(|(place, _)| place.order());
     }
 }

@@ -70,6 +70,17 @@ impl Block {
         self.slots.get(range)
     }
 
+    /// The tags that are here so far.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &MarkedTag> {
+        self.slots.iter().map_while(Once::get)
+    }
+
+    /// How many tags there are before the first of which `is_before` does not hold.
+    pub(crate) fn partition_point(&self, is_before: impl Fn(&MarkedTag) -> bool) -> u64 {
+        let before = |slot: &Once<MarkedTag>| slot.get().is_some_and(&is_before);
+        self.slots.partition_point(before) as u64
+    }
+
     /// The tag with the number `seq`, if it is here.
     pub(crate) fn get(&self, seq: u64) -> Option<&MarkedTag> {
         let at = usize::try_from(seq.checked_sub(self.first)?).ok()?;

@@ -48,8 +48,13 @@ pub(super) struct Next<'a> {
     /// Its time for players, in milliseconds.
     pub(super) time: i64,
     pub(super) bytes: usize,
-    /// The track whose keyframes count, if the stream has video.
-    pub(super) main_video: Option<u8>,
+    /// Whether the stream has video.
+    pub(super) has_video: bool,
+    /// Whether this is a picture of the track whose keyframes count.
+    pub(super) picture: bool,
+    /// Whether it is a keypoint, where another node has decided that. This one may not have seen
+    /// all that the decision was made from.
+    pub(super) keypoint: Option<bool>,
 }
 
 impl Gop {
@@ -80,7 +85,7 @@ impl Gop {
                 self.abandoned += 1;
             }
         }
-        let waits_for_picture = next.main_video.is_some() && !self.is_silent(next.time, limits);
+        let waits_for_picture = next.has_video && !self.is_silent(next.time, limits);
         self.waits = self.mark.is_none() && waits_for_picture;
         let after = (self.mark.map(|mark| mark.seq), self.waits);
         Outcome {
@@ -91,22 +96,24 @@ impl Gop {
 
     /// Moves or drops the mark; returns whether the tag is a keypoint.
     fn follow(&mut self, next: &Next<'_>, limits: &Limits) -> bool {
-        if next.main_video.is_some() && self.picture.is_none() {
+        if next.has_video && self.picture.is_none() {
             // The stream has video from here on: sound alone is no place to start any more. The
             // record itself comes with time 0 or something made up.
             self.picture = next.tag.is_frame().then_some(next.time);
             self.drop_audio_mark();
         }
-        if is_picture(next.tag, next.main_video) {
+        if next.picture {
             self.picture = Some(next.time);
-            if next.tag.is_keyframe() {
+            if next.keypoint.unwrap_or(next.tag.is_keyframe()) {
                 self.open(next, true);
                 return true;
             }
             // Pictures went on in mid-GOP after a silence: only the next keyframe helps.
             self.drop_audio_mark();
         } else if next.tag.is_audio() && next.tag.is_frame() {
-            let alone = next.main_video.is_none() || self.is_silent(next.time, limits);
+            let alone = next
+                .keypoint
+                .unwrap_or(!next.has_video || self.is_silent(next.time, limits));
             if alone {
                 let old = self.mark.is_none_or(|mark| {
                     mark.video || next.time.saturating_sub(mark.since) >= AUDIO_MARK_MS
@@ -143,17 +150,5 @@ impl Gop {
     /// Time from the mark to `now`, in milliseconds.
     pub(super) fn duration(&self, now: i64) -> i64 {
         self.mark.map_or(0, |mark| now.saturating_sub(mark.since))
-    }
-}
-
-/// Whether the tag has a frame of the main video track.
-pub(super) fn is_picture(tag: &Tag, main_video: Option<u8>) -> bool {
-    let Some(main) = main_video else { return false };
-    if !tag.is_video() || !tag.is_frame() {
-        return false;
-    }
-    match tag.has_many_tracks() {
-        true => flv::tracks(tag).any(|track| track.id == main),
-        false => tag.track() == main,
     }
 }

@@ -104,7 +104,7 @@ pub(super) struct Meter {
 impl Meter {
     /// Counts a tag that came in at `ingest`; `picture` if it is one of the main video track.
     pub(super) fn count(&mut self, ingest: i64, bytes: usize, picture: bool) {
-        let elapsed = ingest - *self.since.get_or_insert(ingest);
+        let elapsed = ingest.saturating_sub(*self.since.get_or_insert(ingest));
         if !(0..WINDOW_NS).contains(&elapsed) {
             if elapsed > 0 {
                 let seconds = elapsed as f64 / 1e9;
@@ -120,7 +120,9 @@ impl Meter {
     /// Notes a keyframe of the main video track at `time` (nanoseconds, of players).
     pub(super) fn keyframe(&mut self, time: i64) {
         if let Some(last) = self.last_keyframe.replace(time) {
-            self.keyframe_interval = u64::try_from(time - last).ok().map(Duration::from_nanos);
+            self.keyframe_interval = u64::try_from(time.saturating_sub(last))
+                .ok()
+                .map(Duration::from_nanos);
         }
     }
 

@@ -3,11 +3,18 @@
 mod bounds;
 mod joining;
 mod reading;
+mod replica;
+mod window;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use flv::{Kind, Tag};
 
-use crate::{Cursor, Epoch, Join, MarkedTag, Publisher, Pushed, ReadError, Ring, Start};
+use crate::{
+    Configuration, Cursor, Cut, Epoch, Join, MarkedTag, Marker, Publisher, Pushed, ReadError, Ring,
+    Segment, Start,
+};
 
 const MS: i64 = 1_000_000;
 
@@ -90,4 +97,39 @@ fn payloads(tags: impl IntoIterator<Item = Tag>) -> Vec<Bytes> {
 
 fn times(tags: &[MarkedTag]) -> Vec<u32> {
     tags.iter().map(MarkedTag::play_ms).collect()
+}
+
+/// Each keyframe begins a segment, and ten are listed.
+#[derive(Debug, Default)]
+struct EachKeyframe {
+    segments: u64,
+}
+
+impl Marker for EachKeyframe {
+    fn mark(&mut self, tag: &MarkedTag, configuration: &Configuration) -> Option<Cut> {
+        assert_eq!(tag.version, configuration.version);
+        if !tag.keypoint {
+            return None;
+        }
+        self.segments += 1;
+        let msn = self.segments;
+        Some(Cut {
+            msn,
+            part: 0,
+            start: tag.time,
+            segment: Some(segment(msn.saturating_sub(10).max(1), tag.time)),
+        })
+    }
+}
+
+fn segment(first_listed: u64, date_time: i64) -> Segment {
+    Segment {
+        first_listed,
+        discontinuity: 1,
+        version: 1,
+        date_time,
+        independent: true,
+        target: Duration::from_secs(2),
+        part_target: None,
+    }
 }

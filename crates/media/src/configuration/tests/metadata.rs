@@ -191,3 +191,19 @@ fn metadata_that_would_grow_goes_on_as_it_is() {
     assert_eq!(known.values.len(), 52, "it can be read");
     assert_eq!(ring.configuration().tags[0].tag.payload, metadata.payload);
 }
+
+#[test]
+fn a_correction_is_paid_for() {
+    let (ring, mut publisher) = begin();
+    let mut metadata = Metadata::from_tag(&of_both(0)).unwrap();
+    metadata.set("comment", "x".repeat(20_000).as_str());
+    push(&mut publisher, [metadata.to_tag(0), aac_header(), aac(0)]);
+    let before = ring.stats().bytes;
+    // Now it is plain that there is no picture.
+    push(&mut publisher, [aac(1000)]);
+    assert!(!told(&ring).contains(&"width".to_owned()));
+    assert!(
+        ring.stats().bytes > before + 20_000,
+        "what joiners get is kept"
+    );
+}

@@ -131,6 +131,29 @@ fn a_track_that_is_refused_changes_nothing() {
 }
 
 #[test]
+fn a_picture_that_is_refused_has_no_say_about_its_track() {
+    let (ring, mut publisher) = begin();
+    // Track 1 is AVC, of a size that the record does not tell.
+    let record = b"\x96\0avc1\x01\x01\x64\0\x1f\xff";
+    push(&mut publisher, [tag(Kind::Video, 0, &record[..])]);
+    let av1 = sample("av1-opus.flv");
+    let is_keyframe = |tag: &&Tag| tag.is_video() && tag.is_frame() && tag.is_keyframe();
+    let picture = av1.iter().find(is_keyframe).expect("a keyframe").body();
+    // Beside VP8 of track 0, AV1 claims it, whose record never came.
+    let mut payload = b"\x96\x21".to_vec();
+    payload.extend(b"vp08\0\0\0\x0a\x10\x02\0\x9d\x01\x2a\x10\0\x10\0");
+    payload.extend(b"av01\x01");
+    payload.extend(&(picture.len() as u32).to_be_bytes()[1..]);
+    payload.extend(&picture);
+    push(&mut publisher, [tag(Kind::Video, 0, &payload)]);
+    let configuration = ring.configuration();
+    assert_eq!(configuration.video.len(), 2);
+    let second = &configuration.video[1];
+    let size = second.info.as_ref().map(|info| (info.width, info.height));
+    assert_ne!(size, Some((160, 90)), "{second:?}");
+}
+
+#[test]
 fn av1_without_a_sequence_header_in_its_record_tells_with_its_keyframe() {
     let (ring, mut publisher) = begin();
     let is_record = |tag: &Tag| tag.is_video() && tag.is_configuration();

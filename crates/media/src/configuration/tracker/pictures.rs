@@ -72,11 +72,11 @@ impl Tracker {
             return;
         };
         let is_it = |track: &&VideoTrack| track.track == id;
-        let known = self.current.video.iter().find(is_it);
+        let of_codec = |track: &&VideoTrack| track.codec == Some(codec);
+        let known = self.current.video.iter().find(is_it).filter(of_codec);
         if known.is_none() && change.iter().flat_map(|it| &it.video).find(is_it).is_none() {
             return; // Refused, beside others that were not.
         }
-        let known = known.filter(|track| track.codec == Some(codec));
         let info = known.and_then(|track| track.info.as_deref());
         let known = info.map_or((0, 0), |info| (info.width, info.height));
         if codec == Av1 && known != (0, 0) {

@@ -1,0 +1,95 @@
+//! Where streams of real encoders are cut.
+
+mod support;
+
+use flv::Tag;
+use media::MarkedTag;
+use support::*;
+use weir_hls::{Config, Mode, Numbering};
+
+/// Over and over, at later times: what was captured is a few seconds long.
+fn repeated(tags: &[Tag], times: u32) -> Vec<Tag> {
+    let frames = || tags.iter().filter(|tag| tag.is_frame());
+    let first = frames().map(|tag| tag.dts).min().unwrap_or(0);
+    let last = frames().map(|tag| tag.dts).max().unwrap_or(0);
+    let length = last.wrapping_sub(first).wrapping_add(40);
+    let again = (1..times).flat_map(|n| {
+        frames().map(move |tag| {
+            let dts = tag.dts.wrapping_add(n.wrapping_mul(length));
+            tag.clone().with_dts(dts)
+        })
+    });
+    let once = tags.iter().filter(|tag| !tag.is_end()).cloned();
+    once.chain(again).collect()
+}
+
+#[test]
+fn streams_of_real_encoders_are_cut_by_the_rules() {
+    for mode in [Mode::LowLatency, Mode::Ts] {
+        let config = Config {
+            mode,
+            ..Config::default()
+        };
+        for (name, tags) in captures::captures() {
+            let tags = cut(&config, repeated(&tags, 8));
+            check(&config, &tags);
+            let (parts, segments) = parts(&tags);
+            let lengths = segment_lengths(&parts);
+            let frames = tags.iter().filter(|it| it.tag.is_frame());
+            let times: Vec<_> = frames.map(|it| it.time).collect();
+            let duration = times.iter().max().unwrap() - times.iter().min().unwrap();
+            // All of it but the beginning and the end is in some segment.
+            let all: i64 = lengths.iter().sum();
+            println!(
+                "{name}: {} s in {} segments",
+                duration / SECOND,
+                segments.len()
+            );
+            assert!(all + 5500 * MS > duration, "{name}: {all} of {duration}");
+            let independent = segments.iter().filter(|(.., it)| it.independent);
+            assert_eq!(independent.count(), segments.len(), "{name}");
+            let discontinuity = segments[0].2.discontinuity;
+            assert!(
+                segments
+                    .iter()
+                    .all(|(.., it)| it.discontinuity == discontinuity),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn parts_of_real_encoders_begin_with_their_first_frame() {
+    let config = Config::default();
+    for (name, stream) in captures::captures() {
+        let tags = cut(&config, stream);
+        let cuts: Vec<_> = tags.iter().filter(|it| it.cut().is_some()).collect();
+        let is_early = |it: &&&MarkedTag| it.cut().is_some_and(|cut| cut.start != it.time);
+        assert_eq!(cuts.iter().filter(is_early).count(), 0, "{name}");
+        let (parts, _) = parts(&tags);
+        for part in parts.iter().filter(|part| !part.last) {
+            let off = (part.length - 200 * MS).abs();
+            assert!(off < 10 * MS, "{name}: {}", part.length);
+        }
+    }
+}
+
+#[test]
+fn an_edge_makes_the_same_of_them_whenever_it_came() {
+    let config = Config {
+        window: 3,
+        ..Config::default()
+    };
+    for (name, stream) in captures::captures() {
+        let origin = ring();
+        let numbering = Numbering::after_crash(None, NOW);
+        let mut publisher = begin(&origin, 1, &config, &numbering);
+        let stream = repeated(&stream, 8);
+        for piece in stream.chunks(stream.len() / 5) {
+            push(&mut publisher, piece.iter().cloned());
+            let edge = pulled(&origin);
+            assert_eq!(made(&edge), made(&origin), "{name}");
+        }
+    }
+}
