@@ -1,0 +1,82 @@
+//! Many streams.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use super::backend::Cluster;
+use super::directory::contract::{Backend, eventually, live_key, live_record};
+use super::directory::{Options, Standing};
+
+const MANY: usize = 10_000;
+
+#[tokio::test]
+async fn ten_thousand_claims_hang_on_one_lease() {
+    let mut cluster = Cluster::start().await;
+    let (a, b) = (
+        cluster.join("a", Options::default()),
+        cluster.join("b", Options::default()),
+    );
+    eventually(&b, "b is in", || b.is_up()).await;
+    let began = Instant::now();
+    let claims: Vec<_> = futures::stream::iter(0..MANY)
+        .map(|i| {
+            let a = a.clone();
+            async move {
+                let key = live_key(&format!("cam{i}"));
+                a.claim(live_record(&a, &key), None)
+                    .await
+                    .expect("nobody has it")
+            }
+        })
+        .buffer_unordered(64)
+        .collect()
+        .await;
+    eventually(&b, "all are known", || b.streams().len() == MANY).await;
+    println!("{MANY} claims took {:?}", began.elapsed());
+
+    // One lease for each node, so one renewal for all of its streams.
+    let mut admin = cluster.etcd().admin().await;
+    let leases = admin.leases().await.expect("answers");
+    assert_eq!(leases.leases().len(), 2);
+    let mut lease = 0;
+    for status in leases.leases() {
+        let keys = etcd_client::LeaseTimeToLiveOptions::new().with_keys();
+        let answer = admin
+            .lease_time_to_live(status.id(), Some(keys))
+            .await
+            .expect("answers");
+        match answer.keys().len() {
+            0 => {}
+            count => {
+                assert_eq!(count, MANY);
+                lease = status.id();
+            }
+        }
+    }
+    // Who joins learns them all.
+    let began = Instant::now();
+    let c = cluster.join("c", Options::default());
+    eventually(&c, "c is in", || c.is_up()).await;
+    assert_eq!(c.streams().len(), MANY);
+    println!("they were listed in {:?}", began.elapsed());
+
+    // The lease is gone: everything is claimed again, and written once.
+    let before = admin.get("x", None).await.expect("answers");
+    let before = before.header().expect("a header").revision();
+    let began = Instant::now();
+    admin.lease_revoke(lease).await.expect("revokes");
+    eventually(&a, "all are held again", || {
+        claims.iter().rev().all(|claim| matches!(a.standing(claim), Standing::Held(revision) if revision.number() > before))
+    })
+    .await;
+    println!("they were claimed again in {:?}", began.elapsed());
+    // Built for speed, and on a machine that is not busy otherwise.
+    assert!(cfg!(debug_assertions) || began.elapsed() < Duration::from_secs(10));
+    eventually(&b, "all are known again", || b.streams().len() == MANY).await;
+    let after = admin.get("x", None).await.expect("answers");
+    let after = after.header().expect("a header").revision();
+    // All that was under the lease goes in one revision.
+    assert_eq!(after - before, i64::try_from(MANY).expect("fits") + 1);
+}

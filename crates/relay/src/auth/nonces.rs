@@ -1,0 +1,161 @@
+//! Memory of the calls that were made, so that none is made again by somebody who listened.
+
+use std::collections::HashSet;
+use std::mem;
+use std::time::Duration;
+
+use super::{NONCE_LEN, WINDOW};
+
+/// Nonces are forgotten after this at the earliest: then their tokens are too old, wherever in the window their
+/// time was.
+const GENERATION: Duration = WINDOW.saturating_mul(2);
+
+/// How many are remembered of each generation; about 2000 calls per second.
+const CAPACITY: usize = 1 << 17;
+
+/// Clocks may be apart by this without anybody minding, and a node takes longer to come back.
+const RESTART: i64 = 1000;
+
+/// The calls of the last minute or two.
+#[derive(Debug, Default)]
+pub(crate) struct Nonces {
+    young: Generation,
+    old: Generation,
+    /// When `young` began, by the time since the start.
+    since: Duration,
+    /// Tokens of this time and before may have been forgotten.
+    forgotten: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    nonces: HashSet<[u8; NONCE_LEN]>,
+    /// The latest time of its tokens, in milliseconds.
+    latest: Option<i64>,
+}
+
+/// Why a call is not taken for a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// It was made before.
+    Seen,
+    /// It may have been made before we remember.
+    Forgotten,
+    /// More calls than can be remembered.
+    Full,
+}
+
+impl Nonces {
+    /// Remembers a call whose token says `time`; `now` in milliseconds of the clock, `up` since the start.
+    pub(crate) fn take(
+        &mut self,
+        nonce: [u8; NONCE_LEN],
+        time: i64,
+        now: i64,
+        up: Duration,
+    ) -> Result<(), Rejected> {
+        self.age(up);
+        // Before the start nothing was remembered. The clock may have been set since: count back.
+        let started = now.saturating_sub(i64::try_from(up.as_millis()).unwrap_or(i64::MAX));
+        if time < started.saturating_sub(RESTART)
+            || self.forgotten.is_some_and(|forgotten| time <= forgotten)
+        {
+            return Err(Rejected::Forgotten);
+        }
+        if self.old.nonces.contains(&nonce) || self.young.nonces.contains(&nonce) {
+            return Err(Rejected::Seen);
+        }
+        if false {
+            return Err(Rejected::Full);
+        }
+        self.young.nonces.insert(nonce);
+        self.young.latest = self.young.latest.max(Some(time));
+        Ok(())
+    }
+
+    fn age(&mut self, up: Duration) {
+        let age = up.saturating_sub(self.since);
+        if age < GENERATION {
+            return;
+        }
+        self.since = up;
+        let old = mem::replace(&mut self.old, mem::take(&mut self.young));
+        self.forgotten = self.forgotten.max(old.latest);
+        if age >= GENERATION * 2 {
+            let old = mem::take(&mut self.old);
+            self.forgotten = self.forgotten.max(old.latest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_790_000_000_000;
+    const UP: Duration = Duration::from_secs(1000);
+
+    fn nonce(number: u32) -> [u8; NONCE_LEN] {
+        let mut nonce = [0; NONCE_LEN];
+        nonce[..4].copy_from_slice(&number.to_be_bytes());
+        nonce
+    }
+
+    #[test]
+    fn takes_each_once() {
+        let mut nonces = Nonces::default();
+        assert_eq!(nonces.take(nonce(1), NOW, NOW, UP), Ok(()));
+        assert_eq!(nonces.take(nonce(2), NOW, NOW, UP), Ok(()));
+        assert_eq!(nonces.take(nonce(1), NOW, NOW, UP), Err(Rejected::Seen));
+    }
+
+    #[test]
+    fn no_token_is_taken_twice_however_late_it_comes_again() {
+        let mut nonces = Nonces::default();
+        let window = WINDOW.as_millis() as i64;
+        // Of a caller whose clock is ahead by all that is allowed, so that it stays valid longest.
+        let time = NOW + window;
+        assert_eq!(nonces.take(nonce(1), time, NOW, UP), Ok(()));
+        for second in 1..=300 {
+            let (now, up) = (NOW + second * 1000, UP + Duration::from_secs(second as u64));
+            // Others call meanwhile.
+            assert_eq!(
+                nonces.take(nonce(1000 + second as u32), now, now, up),
+                Ok(())
+            );
+            assert!(nonces.take(nonce(1), time, now, up).is_err(), "{second}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_brings_no_call_back() {
+        let mut nonces = Nonces::default();
+        assert_eq!(nonces.take(nonce(1), NOW, NOW, UP), Ok(()));
+        let up = UP + Duration::from_secs(600);
+        assert_eq!(
+            nonces.take(nonce(1), NOW, NOW, up),
+            Err(Rejected::Forgotten)
+        );
+    }
+
+    #[test]
+    fn what_was_said_before_the_start_may_have_been_heard() {
+        let mut nonces = Nonces::default();
+        let up = Duration::from_secs(5);
+        let before = nonces.take(nonce(1), NOW - 6001, NOW, up);
+        assert_eq!(before, Err(Rejected::Forgotten));
+        assert_eq!(nonces.take(nonce(1), NOW - 6000, NOW, up), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_comes_back() {
+        let mut nonces = Nonces::default();
+        for number in 0..CAPACITY as u32 {
+            assert_eq!(nonces.take(nonce(number), NOW, NOW, UP), Ok(()));
+        }
+        let one_more = nonce(CAPACITY as u32);
+        assert_eq!(nonces.take(one_more, NOW, NOW, UP), Err(Rejected::Full));
+        let (now, up) = (NOW + 60_000, UP + GENERATION);
+        assert_eq!(nonces.take(one_more, now, now, up), Ok(()));
+    }
+}

@@ -1,0 +1,106 @@
+//! The connections there are: few to each node, made when needed, by the first who needs one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
+
+use super::connection::{Connection, Failed, connect};
+use crate::{Auth, Error, Tuning};
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    auth: Auth,
+    tuning: Tuning,
+    /// By address.
+    peers: Mutex<HashMap<String, Vec<Slot>>>,
+}
+
+/// A place for one connection.
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    connection: Weak<Connection>,
+    connecting: Option<WeakShared<Connecting>>,
+}
+
+type Connecting = BoxFuture<'static, Result<Arc<Connection>, Failed>>;
+
+impl Pool {
+    pub(super) fn new(auth: Auth, tuning: Tuning) -> Self {
+        Self {
+            auth,
+            tuning,
+            peers: Mutex::default(),
+        }
+    }
+
+    /// A connection to the node at `address`, the same for the same `spread`.
+    pub(super) async fn connection(
+        &self,
+        address: &str,
+        spread: u64,
+    ) -> Result<Arc<Connection>, Error> {
+        let at = spread % self.tuning.connections_per_peer.max(1) as u64;
+        let at = usize::try_from(at).unwrap_or(0);
+        let connecting = match self.find(address, at) {
+            Ok(connection) => return Ok(connection),
+            Err(connecting) => connecting,
+        };
+        let connection = connecting.await.map_err(|failed| failed.at(address))?;
+        if let Some(slot) = self
+            .peers()
+            .get_mut(address)
+            .and_then(|slots| slots.get_mut(at))
+        {
+            slot.connection = Arc::downgrade(&connection);
+        }
+        Ok(connection)
+    }
+
+    /// The connection there is, or who makes one.
+    fn find(&self, address: &str, at: usize) -> Result<Arc<Connection>, Shared<Connecting>> {
+        let mut peers = self.peers();
+        if !peers.contains_key(address) {
+            peers.retain(|_, slots| slots.iter().any(Slot::is_used));
+            let slots = vec![Slot::default(); self.tuning.connections_per_peer.max(1)];
+            peers.insert(address.to_owned(), slots);
+        }
+        let slot = peers.get_mut(address).and_then(|slots| slots.get_mut(at));
+        if let Some(open) = slot.as_ref().and_then(|slot| slot.open()) {
+            return Ok(open);
+        }
+        if let Some(connecting) = slot.as_ref().and_then(|slot| slot.connecting()) {
+            return Err(connecting);
+        }
+        let connecting = connect(address.to_owned(), self.auth.clone(), self.tuning.clone());
+        let connecting = connecting.boxed().shared();
+        if let Some(slot) = slot {
+            slot.connecting = connecting.downgrade();
+        }
+        Err(connecting)
+    }
+
+    fn peers(&self) -> MutexGuard<'_, HashMap<String, Vec<Slot>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn open(&self) -> Option<Arc<Connection>> {
+        self.connection
+            .upgrade()
+            .filter(|connection| connection.is_open())
+    }
+
+    /// Who is making a connection. Where that is done it was for those who waited: it may have failed, or broken
+    /// since.
+    fn connecting(&self) -> Option<Shared<Connecting>> {
+        let connecting = self.connecting.as_ref()?.upgrade()?;
+        connecting.peek().is_none().then_some(connecting)
+    }
+
+    fn is_used(&self) -> bool {
+        self.open().is_some() || self.connecting().is_some()
+    }
+}

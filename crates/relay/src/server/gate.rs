@@ -1,0 +1,270 @@
+//! Who comes in: nobody whose call is not proved.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::auth::{Auth, Fields, NONCE_LEN, Nonces, Rejected, Secret, WINDOW, unhex};
+use crate::clock::unix_millis;
+use crate::headers::{CALLEE, CALLER, CLUSTER, NONCE, TIME, TOKEN, VERSION};
+use crate::{Member, NotAdmitted};
+
+/// Looks at each call before anything else does.
+#[derive(Debug)]
+pub(super) struct Gate {
+    me: Member,
+    auth: Auth,
+    nonces: Mutex<Nonces>,
+    started: Instant,
+    warned: Mutex<Option<Instant>>,
+}
+
+/// A warning about who came speaks for those of the next minute.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// A call that may go on.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) caller: String,
+    pub(super) proof: Option<HeaderValue>,
+}
+
+/// A call that may not.
+#[derive(Debug)]
+pub(super) struct Turned {
+    pub(super) reason: NotAdmitted,
+    pub(super) sentence: String,
+    /// For a caller that knows the secret: this no is ours.
+    pub(super) proof: Option<HeaderValue>,
+}
+
+impl Gate {
+    pub(super) fn new(me: Member, auth: Auth) -> Self {
+        Self {
+            me,
+            auth,
+            nonces: Mutex::default(),
+            started: Instant::now(),
+            warned: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_time_to_warn(&self) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = warned.is_none_or(|warned| warned.elapsed() >= WARN_AGAIN);
+        if is_time {
+            *warned = Some(Instant::now());
+        }
+        is_time
+    }
+
+    pub(super) fn admit(&self, headers: &HeaderMap, method: &str) -> Result<Admitted, Turned> {
+        self.admit_at(headers, method, unix_millis())
+    }
+
+    fn admit_at(&self, headers: &HeaderMap, method: &str, now: i64) -> Result<Admitted, Turned> {
+        let fields = Fields {
+            version: text(headers, VERSION),
+            cluster: text(headers, CLUSTER),
+            caller: text(headers, CALLER),
+            callee: text(headers, CALLEE),
+            method,
+            time: text(headers, TIME),
+            nonce: text(headers, NONCE),
+        };
+        let mut proof = None;
+        if let Some(secret) = self.auth.key() {
+            self.check_token(secret, &fields, text(headers, TOKEN))
+                .map_err(|(reason, sentence)| Turned::new(reason, sentence))?;
+            proof = HeaderValue::try_from(secret.proof(&fields)).ok();
+        }
+        let checked = self
+            .check_names(&fields)
+            .and_then(|()| match self.auth.key() {
+                Some(_) => self.check_time(&fields, now),
+                None => Ok(()),
+            });
+        match checked {
+            Ok(()) => Ok(Admitted {
+                caller: fields.caller.to_owned(),
+                proof,
+            }),
+            Err((reason, sentence)) => Err(Turned {
+                proof,
+                ..Turned::new(reason, sentence)
+            }),
+        }
+    }
+
+    fn check_token(&self, secret: &Secret, fields: &Fields<'_>, token: &str) -> Checked {
+        let me = self.me.node();
+        if token.is_empty() {
+            let sentence =
+                format!("node {me} asks for a token: set relay.secret on the caller too");
+            return Err((NotAdmitted::Missing, sentence));
+        }
+        if !secret.verify_token(fields, token) {
+            let sentence = format!(
+                "the token does not verify: relay.secret of node {me} and of the caller differ"
+            );
+            return Err((NotAdmitted::Secret, sentence));
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, fields: &Fields<'_>) -> Checked {
+        let (cluster, me) = (self.me.cluster(), self.me.node());
+        if fields.cluster != cluster {
+            let sentence = format!(
+                "node {me} is of cluster {cluster}, not {:?}",
+                fields.cluster
+            );
+            return Err((NotAdmitted::Cluster, sentence));
+        }
+        if fields.callee != me {
+            let sentence = format!("this is node {me}, not {:?}", fields.callee);
+            return Err((NotAdmitted::Callee, sentence));
+        }
+        if fields.caller.is_empty() {
+            let sentence = "a call says which node makes it".to_owned();
+            return Err((NotAdmitted::Missing, sentence));
+        }
+        Ok(())
+    }
+
+    fn check_time(&self, fields: &Fields<'_>, now: i64) -> Checked {
+        let (Ok(time), Some(nonce)) = (fields.time.parse(), unhex::<NONCE_LEN>(fields.nonce))
+        else {
+            let sentence = "the token bears no time, or no nonce".to_owned();
+            return Err((NotAdmitted::Missing, sentence));
+        };
+        let window = WINDOW.as_secs();
+        let apart = now.abs_diff(time);
+        if u128::from(apart) > WINDOW.as_millis() {
+            let (me, caller) = (self.me.node(), fields.caller);
+            let side = if time < now { "behind" } else { "ahead of" };
+            let sentence = format!(
+                "clock skew: the clock of node {caller} is {}.{:01} s {side} that of node {me}, {window} s are allowed; synchronise them",
+                apart / 1000,
+                apart % 1000 / 100,
+            );
+            return Err((NotAdmitted::Clock, sentence));
+        }
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces
+            .take(nonce, time, now, self.started.elapsed())
+            .map_err(|rejected| match rejected {
+                Rejected::Seen => (NotAdmitted::Replay, "the call was made before".to_owned()),
+                Rejected::Forgotten => {
+                    let sentence =
+                        "the call is from before the node started, or was made before".to_owned();
+                    (NotAdmitted::Replay, sentence)
+                }
+                Rejected::Full => (NotAdmitted::Busy, "too many calls".to_owned()),
+            })
+    }
+}
+
+type Checked = Result<(), (NotAdmitted, String)>;
+
+impl Turned {
+    fn new(reason: NotAdmitted, sentence: String) -> Self {
+        Self {
+            reason,
+            sentence,
+            proof: None,
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::fresh_nonce;
+
+    const METHOD: &str = "/weir.relay.v1.Relay/Ping";
+    const NOW: i64 = 1_790_000_000_000;
+
+    fn gate() -> Gate {
+        let auth = Auth::secret("a secret of all nodes").expect("long enough");
+        let mut gate = Gate::new(Member::new("test", "origin").expect("names"), auth);
+        // So that the past is not before the start.
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(60));
+        gate.started = long_ago.expect("the machine runs for a minute");
+        gate
+    }
+
+    fn call(gate: &Gate, time: i64) -> HeaderMap {
+        let (time, nonce) = (time.to_string(), fresh_nonce().expect("random"));
+        let fields = Fields {
+            version: "1",
+            cluster: "test",
+            caller: "edge",
+            callee: "origin",
+            method: METHOD,
+            time: &time,
+            nonce: &nonce,
+        };
+        let token = gate.auth.key().expect("a secret").token(&fields);
+        let said = [
+            (VERSION, "1"),
+            (CLUSTER, "test"),
+            (CALLER, "edge"),
+            (CALLEE, "origin"),
+            (TIME, &time),
+            (NONCE, &nonce),
+            (TOKEN, &token),
+        ];
+        let said = said.map(|(name, value)| (name, HeaderValue::from_str(value).expect("ascii")));
+        said.into_iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value))
+            .collect()
+    }
+
+    #[test]
+    fn half_a_minute_between_clocks_is_allowed_and_more_is_named() {
+        let gate = gate();
+        for apart in [-30_000, 0, 30_000] {
+            let headers = call(&gate, NOW + apart);
+            let admitted = gate.admit_at(&headers, METHOD, NOW).expect("near enough");
+            assert_eq!(admitted.caller, "edge");
+            assert!(admitted.proof.is_some());
+        }
+        for (apart, said) in [(-30_100, "30.1 s behind"), (45_000, "45.0 s ahead of")] {
+            let headers = call(&gate, NOW + apart);
+            let turned = gate.admit_at(&headers, METHOD, NOW).expect_err("too far");
+            assert_eq!(turned.reason, NotAdmitted::Clock);
+            assert_eq!(
+                turned.sentence,
+                format!(
+                    "clock skew: the clock of node edge is {said} that of node origin, 30 s are allowed; synchronise them"
+                )
+            );
+            assert!(turned.proof.is_some(), "it was signed with the secret");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_call_can_be_left_out() {
+        let gate = gate();
+        for name in [VERSION, CLUSTER, CALLER, CALLEE, TIME, NONCE, TOKEN] {
+            let mut headers = call(&gate, NOW);
+            headers.remove(name);
+            let turned = gate.admit_at(&headers, METHOD, NOW).expect_err(name);
+            assert!(turned.proof.is_none(), "it was not signed with the secret");
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_fill_the_log() {
+        let gate = gate();
+        assert!(gate.is_time_to_warn());
+        assert!((0..100).all(|_| !gate.is_time_to_warn()));
+    }
+}

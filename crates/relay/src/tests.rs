@@ -1,0 +1,10 @@
+//! A client against a server, over loopback.
+
+mod ends;
+mod fake;
+mod flow;
+mod hostile;
+mod pulls;
+mod support;
+mod trust;
+mod versions;

@@ -1,0 +1,372 @@
+//! Every tag, as its origin marked it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use media::{Limits, Relayed, Replica, Ring, Start};
+
+use super::support::*;
+use crate::{Backfill, Event, Position, Pulling, Subscribe, Viewers};
+
+/// Feeds a replica from a pull until its ring holds as many tags as `ring`, and no more.
+async fn follow(pulling: &mut Pulling, replica: &mut Replica, edge: &Ring, ring: &Ring) {
+    while edge.next_number() != ring.next_number() || edge.is_backfilling() {
+        match soon(pulling.next()).await.expect("no error") {
+            Event::Described(described) => {
+                replica.describe(described.description).expect("not fenced")
+            }
+            Event::Tags(tags) => {
+                for tag in tags {
+                    replica.push(tag).expect("in order");
+                }
+            }
+            Event::CaughtUp => replica.caught_up().expect("not fenced"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Checks that what `edge` holds is what `ring` holds from there on.
+fn same(edge: &Ring, ring: &Ring) -> Vec<Relayed> {
+    let (ours, mut theirs) = (contents(edge, Start::Oldest), contents(ring, Start::Oldest));
+    let (epoch, first) = ours.first().cloned().expect("something");
+    theirs.retain(|(e, tag)| (*e, tag.number) >= (epoch, first.number));
+    for (our, their) in ours.iter().zip(&theirs) {
+        assert_eq!(our, their);
+    }
+    assert_eq!(ours.len(), theirs.len());
+    ours.into_iter().map(|(_, tag)| tag).collect()
+}
+
+#[tokio::test]
+async fn an_edge_has_what_the_origin_has_tag_for_tag() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin_marked(epoch(5), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 110);
+
+    let (described, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    assert_eq!(described.about, about(epoch(5)));
+    assert!(!described.resumed);
+    let edge = Ring::new(Limits::default());
+    let mut replica = edge.replica();
+    replica.describe(described.description).expect("the first");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+    // Live, in several batches.
+    for _ in 0..10 {
+        encoder.send(&mut publisher, 7);
+        follow(&mut pulling, &mut replica, &edge, &ring).await;
+    }
+
+    let held = same(&edge, &ring);
+    let begins = |tag: &Relayed| tag.cut.as_ref().is_some_and(|cut| cut.segment.is_some());
+    assert!(held.first().is_some_and(begins));
+    assert!(held.iter().any(|tag| tag.composition != 0));
+    assert_eq!(held.last().map(|tag| tag.tag.dts), Some(179 * 40));
+    let (ours, theirs) = (edge.configuration(), ring.configuration());
+    assert_eq!(
+        (ours.version, &ours.video, &ours.audio),
+        (theirs.version, &theirs.video, &theirs.audio)
+    );
+    let payloads = |configuration: &media::Configuration| {
+        let tags = configuration.tags.iter().map(|tag| tag.tag.payload.clone());
+        tags.collect::<Vec<_>>()
+    };
+    assert_eq!(payloads(&ours), payloads(&theirs));
+}
+
+#[tokio::test]
+async fn a_pull_begins_with_the_window_and_says_when_it_has_caught_up() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin_marked(epoch(5), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 130);
+
+    let (_, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    let old = backfill(&mut pulling).await;
+    // Segments 103 to 105 are listed: the pictures from 75 on.
+    assert_eq!(old.first().map(|tag| tag.tag.dts), Some(75 * 40));
+    assert_eq!(old.last().map(|tag| tag.tag.dts), Some(129 * 40));
+    encoder.send(&mut publisher, 1);
+    assert_eq!(
+        tags(&mut pulling).await.first().map(|tag| tag.tag.dts),
+        Some(130 * 40)
+    );
+}
+
+#[tokio::test]
+async fn a_pull_without_the_window_begins_where_players_do() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin_marked(epoch(5), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 130);
+
+    let wanted = Subscribe {
+        backfill: Backfill::Join,
+        ..Subscribe::new(key("a"))
+    };
+    let pulled = soon(client("edge").pull(&origin.peer, wanted)).await;
+    let (_, mut pulling) = pulled.expect("pulls");
+    let old = backfill(&mut pulling).await;
+    assert_eq!(old.first().map(|tag| tag.tag.dts), Some(125 * 40));
+}
+
+#[tokio::test]
+async fn a_broken_pull_goes_on_with_the_next_tag() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin_marked(epoch(5), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 30);
+    let client = client("edge");
+    let (described, mut pulling) = pull(&client, &origin.peer, "a").await;
+    let edge = Ring::new(Limits::default());
+    let mut replica = edge.replica();
+    replica.describe(described.description).expect("the first");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+    drop(pulling);
+    encoder.send(&mut publisher, 20);
+
+    let (epoch, number) = edge.next_number().expect("written");
+    let wanted = Subscribe {
+        resume: Some(Position { epoch, number }),
+        ..Subscribe::new(key("a"))
+    };
+    let (described, mut pulling) = soon(client.pull(&origin.peer, wanted))
+        .await
+        .expect("pulls");
+    assert!(described.resumed);
+    assert_eq!(described.description.number, number);
+    replica
+        .describe(described.description)
+        .expect("the same epoch");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+    assert_eq!(same(&edge, &ring).len(), 100);
+}
+
+#[tokio::test]
+async fn who_comes_too_late_to_resume_begins_anew() {
+    let origin = origin().await;
+    let limits = Limits {
+        max_duration: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let ring = origin.node.stream("a", limits).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 500);
+    for position in [
+        // Evicted long ago.
+        Position {
+            epoch: epoch(5),
+            number: 10,
+        },
+        // Nobody knows it any more.
+        Position {
+            epoch: epoch(4),
+            number: 10,
+        },
+    ] {
+        let wanted = Subscribe {
+            resume: Some(position),
+            ..Subscribe::new(key("a"))
+        };
+        let (described, mut pulling) = soon(client("edge").pull(&origin.peer, wanted))
+            .await
+            .expect("pulls");
+        assert!(!described.resumed);
+        assert!(described.description.number > 10);
+        let old = backfill(&mut pulling).await;
+        assert_eq!(
+            old.first().map(|tag| tag.number),
+            Some(described.description.number)
+        );
+        assert!(old.first().is_some_and(|tag| tag.keypoint));
+    }
+}
+
+#[tokio::test]
+async fn a_new_epoch_is_described_before_its_first_tag() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin_marked(epoch(5), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 30);
+    let (described, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    let edge = Ring::new(Limits::default());
+    let mut replica = edge.replica();
+    replica.describe(described.description).expect("the first");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+
+    let mut publisher = ring.begin_marked(epoch(6), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 30);
+    let Event::Described(described) = soon(pulling.next()).await.expect("no error") else {
+        panic!("a description comes first");
+    };
+    assert_eq!(
+        (described.description.epoch, described.description.number),
+        (epoch(6), 0)
+    );
+    assert_eq!(described.about, about(epoch(6)));
+    replica
+        .describe(described.description)
+        .expect("a higher epoch");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+    assert_eq!(same(&edge, &ring).len(), 60 + 63);
+}
+
+#[tokio::test]
+async fn a_backfill_over_two_epochs_describes_both_and_catches_up_once() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    for number in [5, 6] {
+        let mut publisher = ring.begin(epoch(number), 0);
+        let mut encoder = Encoder::default();
+        encoder.start(&mut publisher);
+        encoder.send(&mut publisher, 30);
+    }
+    // Whoever saw the first tag of the first epoch gets the rest of both.
+    let wanted = Subscribe {
+        resume: Some(Position {
+            epoch: epoch(5),
+            number: 1,
+        }),
+        ..Subscribe::new(key("a"))
+    };
+    let (described, mut pulling) = soon(client("edge").pull(&origin.peer, wanted))
+        .await
+        .expect("pulls");
+    assert_eq!(described.description.epoch, epoch(5));
+    let mut said = Vec::new();
+    loop {
+        match soon(pulling.next()).await.expect("no error") {
+            Event::Tags(tags) => said.push(format!("{} tags", tags.len())),
+            Event::Described(described) => said.push(described.description.epoch.to_string()),
+            Event::CaughtUp => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(said, ["62 tags", &epoch(6).to_string(), "63 tags"]);
+}
+
+#[tokio::test]
+async fn a_tag_larger_than_any_batch_passes() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    let largest = (1 << 24) - 1;
+    encoder.picture(&mut publisher, largest);
+    encoder.picture(&mut publisher, 3000);
+    let (_, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    let sizes: Vec<_> = backfill(&mut pulling)
+        .await
+        .iter()
+        .map(|tag| tag.tag.payload.len())
+        .collect();
+    assert_eq!(sizes, [largest, 300, 3000, 300]);
+}
+
+#[tokio::test]
+async fn what_gathers_goes_in_batches_of_bounded_size() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 25);
+    (0..200).for_each(|_| encoder.picture(&mut publisher, 30_000));
+    let (_, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    let mut sizes = Vec::new();
+    while let Event::Tags(tags) = soon(pulling.next()).await.expect("no error") {
+        sizes.push(tags.iter().map(|tag| tag.tag.payload.len()).sum::<usize>());
+    }
+    let most = crate::Tuning::default().batch_bytes;
+    assert!(sizes.iter().all(|size| *size <= most), "{sizes:?}");
+    assert!(sizes.len() < 20, "{sizes:?}");
+}
+
+#[tokio::test]
+async fn sound_does_not_keep_the_pictures_beside_it_in_memory() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 25);
+    let (_, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    let old = backfill(&mut pulling).await;
+    let range = |tag: &Relayed| tag.tag.payload.as_ptr_range();
+    let pairs = old.iter().zip(old.iter().skip(1));
+    let (mut apart, mut together) = (0, 0);
+    for (picture, sound) in pairs.filter(|(tag, _)| tag.tag.is_video()) {
+        // In the buffer that was received a tag lies right behind the one before.
+        let gap = range(sound)
+            .start
+            .addr()
+            .wrapping_sub(range(picture).end.addr());
+        assert!(gap > 64, "the sound is a slice of the message");
+        apart += 1;
+    }
+    let pictures: Vec<_> = old.iter().filter(|tag| tag.tag.is_video()).collect();
+    for (one, next) in pictures.iter().zip(pictures.iter().skip(1)) {
+        let gap = range(next).start.addr().wrapping_sub(range(one).end.addr());
+        together += usize::from((300..400).contains(&gap));
+    }
+    assert_eq!(apart, 25);
+    assert!(
+        together > 20,
+        "the pictures are slices of the message: {together}"
+    );
+}
+
+#[tokio::test]
+async fn the_origin_learns_how_many_watch() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    let (_, pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    for count in 1..=1000 {
+        pulling.viewers(Viewers(BTreeMap::from([("rtmp".to_owned(), count)])));
+    }
+    let heard = || origin.node.crowd.lock().expect("not poisoned").clone();
+    until(|| heard().last().is_some_and(|crowd| crowd.total() == 1000)).await;
+    assert!(heard().len() < 10, "only the newest count: {:?}", heard());
+}
+
+#[tokio::test]
+async fn the_node_learns_who_pulls_and_when_they_leave() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    let edge = client("edge");
+    let (_, first) = pull(&edge, &origin.peer, "a").await;
+    let (_, second) = pull(&edge, &origin.peer, "a").await;
+    assert_eq!(origin.node.feeds(), 2);
+    assert_eq!(
+        origin.node.callers.lock().expect("not poisoned")[0].node,
+        "edge"
+    );
+    assert_eq!(
+        origin.node.wanted.lock().expect("not poisoned")[0].hops,
+        ["edge"]
+    );
+    drop(first);
+    until(|| origin.node.feeds() == 1).await;
+    drop((second, edge));
+    until(|| origin.node.feeds() == 0).await;
+}
