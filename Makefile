@@ -1,4 +1,4 @@
-.PHONY: help run setup test prove fuzz bench docs
+.PHONY: help run cluster setup test prove fuzz bench docs
 .DEFAULT_GOAL := help
 
 # The newest of the ffmpegs that scripts/setup installs, for the tests of Enhanced RTMP.
@@ -7,10 +7,14 @@ FFMPEG9 = $(firstword $(wildcard $(CURDIR)/target/venv/lib/python3*/site-package
 LOOM = RUSTFLAGS="--cfg loom" CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=target/loom
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | while read -r make name about; do printf 'make %-6s %s\n' "$$name" "$$about"; done
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | while read -r make name about; do printf 'make %-7s %s\n' "$$name" "$$about"; done
 
 run: ## Start a node: rtmp://localhost/live/…, http://localhost:8080 (ARGS="--config FILE")
 	cargo run --release --package weir-server -- $(ARGS)
+
+cluster: setup ## Start origins, edges, etcd and a balancer here; show them, and break them (ARGS="--edges 3")
+	cargo build --release --package weir-server --package weir-cluster
+	target/release/weir-cluster --publish 1 $(ARGS)
 
 setup:
 	@scripts/setup

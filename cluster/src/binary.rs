@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where `weir` is: `WEIR_BIN`, else this workspace's, built as this test was.
+/// Where `weir` is: `WEIR_BIN`, else beside the command `weir-cluster`, else this workspace's, built
+/// as this test was.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -12,9 +13,16 @@ pub fn weir() -> &'static Path {
     static WEIR: OnceLock<Option<PathBuf>> = OnceLock::new();
     let weir = WEIR.get_or_init(|| match std::env::var_os("WEIR_BIN") {
         Some(path) => Some(path.into()),
-        None => build(),
+        None => beside().or_else(build),
     });
     weir.as_deref().expect("weir can be built: see above")
+}
+
+/// Whoever runs the command has built both, or has installed both.
+fn beside() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let weir = own.with_file_name("weir");
+    (own.file_name()? == "weir-cluster" && weir.is_file()).then_some(weir)
 }
 
 /// Cargo builds a program only for tests of its own package, so that is asked for here.

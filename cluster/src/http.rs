@@ -1,9 +1,14 @@
-//! Asking a node over HTTP.
+//! Asking a program over HTTP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Who does not answer within this does not answer: it may be paused, or cut off.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a node answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +19,66 @@ pub struct Answer {
     pub body: String,
 }
 
-/// One request on a connection of its own; `None` when there is no (whole) answer.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> Option<Answer> {
+impl Answer {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    /// The key of whoever may ask that.
+    pub(crate) bearer: Option<&'a str>,
+    /// JSON.
+    pub(crate) body: Option<&'a str>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self {
+            method: "GET",
+            path,
+            bearer: None,
+            body: None,
+        }
+    }
+
+    pub(crate) fn post(path: &'a str, body: &'a str) -> Self {
+        Self {
+            method: "POST",
+            path,
+            bearer: None,
+            body: Some(body),
+        }
+    }
+
+    fn text(&self, address: SocketAddr) -> String {
+        let Self { method, path, .. } = self;
+        let mut text =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        if let Some(key) = self.bearer {
+            text += &format!("Authorization: Bearer {key}\r\n");
+        }
+        if let Some(body) = self.body {
+            let length = body.len();
+            text += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        }
+        text + "\r\n" + self.body.unwrap_or_default()
+    }
+}
+
+/// One request on a connection of its own; `None` when there is no (whole) answer in time.
+pub(crate) async fn ask(address: SocketAddr, request: Request<'_>) -> Option<Answer> {
+    let text = request.text(address);
+    timeout(PATIENCE, exchange(address, &text)).await.ok()?
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> Option<Answer> {
     let mut socket = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.ok()?;
     let mut text = String::new();
     socket.read_to_string(&mut text).await.ok()?;

@@ -1,6 +1,7 @@
-//! What a node logs.
+//! What a program logs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::wait::LIMIT;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// The lines of a node's log, as they come.
+/// The lines of a program's log, as they come, over all its lives.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Inner>);
 
@@ -20,19 +21,17 @@ struct Inner {
 
 impl Log {
     /// Reads from `pipe` until it ends.
-    pub(crate) fn read(pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
-        let log = Self::default();
-        let copy = log.clone();
+    pub(crate) fn follow(&self, pipe: impl AsyncRead + Unpin + Send + 'static) {
+        let log = self.clone();
         tokio::spawn(async move {
             let mut lines = BufReader::new(pipe).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 // What is no JSON is a message of last resort, from the runtime for example.
                 let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                copy.lines().push(line);
-                copy.0.more.notify_waiters();
+                log.lines().push(line);
+                log.0.more.notify_waiters();
             }
         });
-        log
     }
 
     fn lines(&self) -> MutexGuard<'_, Vec<Value>> {
@@ -45,6 +44,13 @@ impl Log {
             .iter()
             .map(|line| format!("{line}\n"))
             .collect()
+    }
+
+    /// The last `count` lines, for a person to read.
+    pub fn tail(&self, count: usize) -> String {
+        let lines = self.lines();
+        let last = &lines[lines.len().saturating_sub(count)..];
+        last.iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// How many lines with this message there are so far.
@@ -60,23 +66,32 @@ impl Log {
     /// # Panics
     /// When it takes too long.
     pub async fn wait(&self, message: &str, count: usize) -> Value {
-        let end = Instant::now() + LIMIT;
+        let what = format!("{count} lines {message:?}");
+        let found = |lines: &[Value]| {
+            let mut found = lines.iter().filter(|line| line["message"] == message);
+            found.nth(count - 1).cloned()
+        };
+        self.until(&what, LIMIT, found).await
+    }
+
+    /// Waits until `look` finds something in the lines, no longer than `limit`.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut(&[Value]) -> Option<T>,
+    ) -> T {
+        let end = Instant::now() + limit;
         loop {
             let more = self.0.more.notified();
-            let found = self
-                .lines()
-                .iter()
-                .filter(|line| line["message"] == message)
-                .nth(count - 1)
-                .cloned();
-            if let Some(line) = found {
-                return line;
+            if let Some(found) = look(&self.lines()) {
+                return found;
             }
             if timeout_at(end, more).await.is_err() {
-                panic!(
-                    "waited {LIMIT:?} in vain for {count} lines {message:?} in\n{}",
-                    self.text()
-                );
+                panic!("waited {limit:?} in vain for {what} in\n{}", self.text());
             }
         }
     }

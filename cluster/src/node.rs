@@ -1,26 +1,26 @@
 //! A node as a process.
 
+mod metrics;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use self::metrics::sum;
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::wait::{until, within};
-use tokio::process::{Child, Command};
+use testkit::wait::within;
 
-use crate::{Answer, Log, http, weir};
+use crate::http::{self, Request};
+use crate::service::Service;
+use crate::{Answer, Log, Options, Place, weir};
 
-/// How a node is started: settings as in `--set`.
-#[derive(Debug, Clone)]
-pub struct Options {
-    settings: Vec<String>,
-}
+/// The first line of a log once everything listens.
+const SERVES: &str = "weir serves";
 
-/// A running node. It is killed when this is dropped.
+/// A node. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Node {
     /// Where it serves RTMP.
@@ -29,77 +29,13 @@ pub struct Node {
     pub rtmps: Option<SocketAddr>,
     /// Where it answers HTTP.
     pub http: SocketAddr,
-    /// What it logs.
+    /// Where other nodes find it, if they do.
+    pub relay: Option<SocketAddr>,
+    /// What it logs, over all its lives.
     pub log: Log,
-    child: Child,
+    service: Service,
+    options: Options,
     folder: TempDir,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let settings = [
-            "rtmp.listen=127.0.0.1:0",
-            "http.listen=127.0.0.1:0",
-            "log.format=json",
-            "log.level=info,weir_node=debug",
-        ];
-        Self {
-            settings: settings.map(str::to_owned).into(),
-        }
-    }
-}
-
-impl Options {
-    /// With `key=value`, over what was set before.
-    #[must_use]
-    pub fn set(mut self, setting: &str) -> Self {
-        self.settings.push(setting.to_owned());
-        self
-    }
-
-    /// Starts a node and waits until it serves.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub async fn start(&self) -> Node {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        share(folder.path());
-        let data = folder.path().join("data");
-        let mut command = Command::new(weir());
-        command.args(["--set", &format!("node.data_dir={}", data.display())]);
-        command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
-        // Whoever runs the tests may have settings of their own.
-        let ours =
-            |name: &OsString| name == "RUST_LOG" || name.to_string_lossy().starts_with("WEIR_");
-        for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
-            command.env_remove(name);
-        }
-        command
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().expect("weir can be started");
-        let log = Log::read(child.stderr.take().expect("a pipe"));
-        let first = tokio::select! {
-            first = log.wait("weir serves", 1) => first,
-            ended = child.wait() => {
-                // Its last words may still be on their way.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                panic!("weir ended at once: {ended:?}\n{}", log.text());
-            }
-        };
-        let address = |name| address(&first, name);
-        Node {
-            rtmp: address("rtmp").unwrap_or_else(|| panic!("no RTMP in {first}")),
-            rtmps: address("rtmps"),
-            http: address("http").unwrap_or_else(|| panic!("no HTTP in {first}")),
-            log,
-            child,
-            folder,
-        }
-    }
 }
 
 impl Node {
@@ -114,12 +50,70 @@ impl Node {
         options.start().await
     }
 
+    pub(crate) async fn launch(options: Options) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        share(folder.path());
+        let place = options.place();
+        let listen = ["rtmp", "http"].map(|name| format!("{name}.listen={}:0", place.address()));
+        let service = Service::new(place, weir(), folder.path().to_owned());
+        service.launch(arguments(&options, folder.path(), &listen, &[]));
+        let first = served(&service, 1).await;
+        let address = |name| address(&first, name);
+        Self {
+            rtmp: address("rtmp").unwrap_or_else(|| panic!("no RTMP in {first}")),
+            rtmps: address("rtmps"),
+            http: address("http").unwrap_or_else(|| panic!("no HTTP in {first}")),
+            relay: address("relay"),
+            log: service.log.clone(),
+            service,
+            options,
+            folder,
+        }
+    }
+
+    /// Starts it again after its end, with the same data at the same addresses, and waits until it
+    /// serves.
+    ///
+    /// # Panics
+    /// When it still runs, or does not start.
+    pub async fn restart(&self) {
+        let count = self.log.count(SERVES);
+        self.relaunch();
+        served(&self.service, count + 1).await;
+    }
+
+    /// The same, without waiting until it serves.
+    ///
+    /// # Panics
+    /// When it still runs.
+    pub fn relaunch(&self) {
+        let relay = self.relay.map(|relay| ("relay", relay));
+        let rtmps = self.rtmps.map(|rtmps| ("rtmps", rtmps));
+        let listen = [("rtmp", self.rtmp), ("http", self.http)];
+        let listen = listen.into_iter().chain(relay).chain(rtmps);
+        let listen: Vec<_> = listen
+            .map(|(name, address)| format!("{name}.listen={address}"))
+            .collect();
+        self.service
+            .launch(arguments(&self.options, self.folder.path(), &[], &listen));
+    }
+
+    /// What it is called, by itself and others.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// Where it runs.
+    pub fn place(&self) -> &Place {
+        &self.service.place
+    }
+
     /// The URL of a stream: `live/cam`.
     pub fn url(&self, stream: &str) -> String {
         format!("rtmp://{}/{stream}", self.rtmp)
     }
 
-    /// A folder that lives as long as the node, where everybody may write.
+    /// A folder that lives as long as this, where everybody may write.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -129,24 +123,17 @@ impl Node {
     /// # Panics
     /// When it has ended.
     pub fn pid(&self) -> u32 {
-        self.child.id().expect("the node runs")
+        self.service.pid().expect("the node runs")
     }
 
-    /// Its memory in KiB, as the kernel counts it.
-    ///
-    /// # Panics
-    /// When it has ended.
-    pub fn resident(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("a count of memory");
-        line.trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number")
+    /// Whether it runs; one that is paused does.
+    pub fn is_running(&self) -> bool {
+        self.service.is_running()
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.service.is_paused()
     }
 
     /// What it answers at `path`.
@@ -154,37 +141,28 @@ impl Node {
     /// # Panics
     /// When it does not.
     pub async fn get(&self, path: &str) -> Answer {
-        let answer = within(path, http::get(self.http, path)).await;
+        let answer = within(path, self.try_get(path)).await;
         answer.unwrap_or_else(|| panic!("an answer at {path}; the log:\n{}", self.log.text()))
     }
 
     /// What it answers at `path`, while it may be about to end.
     pub async fn try_get(&self, path: &str) -> Option<Answer> {
-        http::get(self.http, path).await
+        self.ask(Request::get(path)).await
     }
 
-    /// The value of a metric, by its name and labels as they are printed; 0 if it is not there.
+    /// What it answers to a `POST` of JSON.
     ///
     /// # Panics
-    /// When there are no metrics.
-    pub async fn metric(&self, name: &str) -> f64 {
-        let metrics = self.get("/metrics").await.body;
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().expect("a number"))
+    /// When it does not.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let body = body.to_string();
+        let answer = self.ask(Request::post(path, &body)).await;
+        answer.unwrap_or_else(|| panic!("an answer at {path}; the log:\n{}", self.log.text()))
     }
 
-    /// Waits until a metric has a value.
-    ///
-    /// # Panics
-    /// When it takes too long.
-    pub async fn metric_becomes(&self, name: &str, value: f64) {
-        let what = format!("{name} = {value}");
-        until(&what, async || {
-            (self.metric(name).await == value).then_some(())
-        })
-        .await;
+    async fn ask(&self, request: Request<'_>) -> Option<Answer> {
+        let bearer = self.options.admin_key.as_deref();
+        http::ask(self.http, Request { bearer, ..request }).await
     }
 
     /// Waits until so many plays were accepted since the start.
@@ -195,16 +173,25 @@ impl Node {
         self.log.wait("plays", count).await;
     }
 
+    /// Ends it as a loss of power would, and waits for that.
+    pub async fn kill(&self) {
+        self.service.kill().await;
+    }
+
     /// Sends SIGTERM.
-    ///
-    /// # Panics
-    /// When it has ended.
     pub fn terminate(&self) {
-        let pid = i32::try_from(self.pid())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process has a number");
-        kill_process(pid, Signal::TERM).expect("our own child can be told");
+        self.service.terminate();
+    }
+
+    /// Holds it where it is with all its sockets, as a machine that swaps or a virtual one that
+    /// moves.
+    pub async fn pause(&self) {
+        self.service.pause().await;
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) {
+        self.service.resume();
     }
 
     /// Waits for its end.
@@ -212,9 +199,20 @@ impl Node {
     /// # Panics
     /// When it takes too long.
     pub async fn ended(&mut self) -> ExitStatus {
-        within("the end of the node", self.child.wait())
-            .await
-            .expect("our own child can be awaited")
+        self.gone(testkit::wait::LIMIT).await
+    }
+
+    /// Waits for its end, no longer than `limit`.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub async fn gone(&self, limit: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(limit, self.service.ended()).await;
+        let ended = ended.unwrap_or_else(|_| {
+            let log = self.log.text();
+            panic!("{} has not ended within {limit:?}:\n{log}", self.name())
+        });
+        ended.expect("it was started")
     }
 
     /// Stops it as an operator does, and checks that it had nothing to complain about.
@@ -230,6 +228,34 @@ impl Node {
             "the node ended with {status}:\n{}",
             self.log.text()
         );
+    }
+}
+
+/// What a node is started with: what a test says goes over `before`, and `after` over that.
+fn arguments(
+    options: &Options,
+    folder: &Path,
+    before: &[String],
+    after: &[String],
+) -> Vec<OsString> {
+    let data = options.data.clone().unwrap_or_else(|| folder.join("data"));
+    let data = format!("node.data_dir={}", data.display());
+    let settings = before.iter().chain([&data]).chain(&options.settings);
+    settings
+        .chain(after)
+        .flat_map(|setting| ["--set".into(), setting.into()])
+        .collect()
+}
+
+/// Waits for the line that a node writes when it serves, for the `count`th time.
+async fn served(service: &Service, count: usize) -> Value {
+    tokio::select! {
+        first = service.log.wait(SERVES, count) => first,
+        ended = service.ended() => {
+            // Its last words may still be on their way.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            panic!("weir ended at once: {ended:?}\n{}", service.log.text());
+        }
     }
 }
 

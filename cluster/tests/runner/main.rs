@@ -1,0 +1,7 @@
+//! The runner itself: what the other tests rely on.
+
+mod balancer;
+mod compose;
+mod etcd;
+mod network;
+mod nodes;
