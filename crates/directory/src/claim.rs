@@ -39,7 +39,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(owner) = self.owner.upgrade()
-            && false
+            && owner.state().disown(&self.key, self.id)
         {
             owner.wake.notify_one();
         }

@@ -173,7 +173,8 @@ impl Cutter {
             let last = open.keypoint.replace(tick.now);
             last.map_or(i64::MAX, |last| tick.now.saturating_sub(last))
         });
-        let (length, part) = (tick.now - open.segment, tick.now - open.part);
+        let part = tick.now.saturating_sub(open.part);
+        let length = open.reaches(tick.now, pace.longest_part()) - open.segment;
         if part <= 0 {
             return None;
         }
@@ -226,13 +227,8 @@ impl Cutter {
         let State::Cutting(open) = &mut self.state else {
             return None;
         };
-        // Where a frame is missing the part ends before the next one comes. Where so many are
-        // missing that the next part would have none, nothing tells of the rest.
         let limit = self.pace.longest_part();
-        let start = match now.saturating_sub(open.part) {
-            late if late >= limit.saturating_mul(2) => now,
-            late => open.part + late.min(limit),
-        };
+        let start = open.reaches(now, limit);
         let lasted = start.saturating_sub(open.part).min(limit);
         open.part = start;
         if let Begin::Part = begin {
@@ -270,6 +266,18 @@ impl Cutter {
                 part_target: self.pace.part_target(),
             }),
         })
+    }
+}
+
+impl Open {
+    /// Where the part ends if another begins at `now`. Where a frame is missing it ends before the
+    /// next one comes, at the limit. Where so many are missing that the next part would have none,
+    /// nothing tells of the rest.
+    fn reaches(&self, now: i64, limit: i64) -> i64 {
+        match now.saturating_sub(self.part) {
+            late if late >= limit.saturating_mul(2) => now,
+            late => self.part.saturating_add(late.min(limit)),
+        }
     }
 }
 

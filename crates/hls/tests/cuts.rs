@@ -148,6 +148,20 @@ fn a_gop_that_is_too_long_is_cut_between_keyframes() {
 }
 
 #[test]
+fn pictures_rarer_than_parts_make_no_segment_shorter() {
+    // A picture a second, of which nobody tells, and the camera is covered for a while.
+    let config = Config {
+        segment: Duration::from_millis(2256),
+        part: Duration::from_millis(675),
+        ..Config::default()
+    };
+    let mut frames = pictures(1.0, 24, 32.0);
+    frames.retain(|tag| !(1..3001).contains(&tag.dts));
+    let tags = cut(&config, interleaved(headers(None), &[frames, sound(32.0)]));
+    check(&config, &tags);
+}
+
+#[test]
 fn sound_alone_is_cut_in_whole_parts() {
     let config = Config::default();
     let told = metadata(&[("audiocodecid", 10.0)]);

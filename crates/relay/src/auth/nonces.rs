@@ -65,7 +65,7 @@ impl Nonces {
         if self.old.nonces.contains(&nonce) || self.young.nonces.contains(&nonce) {
             return Err(Rejected::Seen);
         }
-        if false {
+        if self.young.nonces.len() >= CAPACITY {
             return Err(Rejected::Full);
         }
         self.young.nonces.insert(nonce);

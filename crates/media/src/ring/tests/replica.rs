@@ -264,6 +264,22 @@ fn a_pull_that_comes_too_late_leaves_a_hole_and_repeats_nothing() {
 }
 
 #[test]
+fn a_window_does_not_reach_over_a_hole() {
+    let mut origin = Origin::with_gops(1, 2);
+    let edge = Ring::new(Limits::default());
+    let mut replica = edge.replica();
+    fill(&mut replica, origin.pull(Start::Window));
+    origin.push_gops(2..5);
+    // Not all that is listed, but from the newest keyframe on.
+    let (description, tags) = origin.pull(Start::CaughtUp);
+    let first = description.number;
+    fill(&mut replica, (description, tags));
+    assert!(edge.head() < origin.ring.head());
+    let join = edge.cursor(Start::Window).1;
+    assert_eq!(join.next, Some((epoch(1), first)));
+}
+
+#[test]
 fn a_new_pull_of_an_epoch_of_which_nothing_came_may_begin_earlier() {
     let origin = Origin::with_gops(1, 20);
     let edge = Ring::new(Limits::default());
@@ -301,6 +317,44 @@ fn a_lower_epoch_is_fenced_for_good() {
     assert_eq!(second.describe(new.pull(Start::Window).0), Err(Fenced));
     let refused = edge.replica().describe(new.pull(Start::Window).0);
     assert_eq!(refused, Err(Fenced));
+}
+
+#[test]
+fn a_pull_that_was_overtaken_does_not_come_back() {
+    let origin = Origin::with_gops(1, 2);
+    let edge = Ring::new(Limits::default());
+    let (mut broken, mut next) = (edge.replica(), edge.replica());
+    broken.describe(origin.pull(Start::Window).0).unwrap();
+    fill(&mut next, origin.pull(Start::Window));
+    // It has not heard yet, and its origin tells it of a new epoch.
+    let newer = Origin::with_gops(2, 1).pull(Start::Window).0;
+    assert_eq!(broken.describe(newer), Err(Fenced));
+    assert_eq!(edge.next_number().map(|next| next.0), Some(epoch(1)));
+}
+
+#[test]
+fn records_that_speak_for_some_of_their_tracks_do_so_at_an_edge() {
+    // ManyTracks, AVC, a record of two bytes each.
+    let records = |tracks: &[u8], flavour: u8| {
+        let mut payload = vec![0x96, 0x10, b'a', b'v', b'c', b'1'];
+        let each = tracks
+            .iter()
+            .flat_map(|track| [*track, 0, 0, 2, 1, flavour]);
+        payload.extend(each);
+        video(0, &payload)
+    };
+    let mut origin = Origin::new(1);
+    origin.push([
+        records(&[0, 1, 2], 1),
+        records(&[0, 1], 2),
+        records(&[0], 3),
+    ]);
+    let edge = Ring::new(Limits::default());
+    let mut replica = edge.replica();
+    replica.describe(origin.pull(Start::Live).0).unwrap();
+    let theirs = join(&origin.ring, Start::Live).0;
+    assert_eq!(theirs.len(), 3);
+    assert_eq!(join(&edge, Start::Live).0, theirs);
 }
 
 #[test]
