@@ -2,6 +2,7 @@
 
 mod access;
 mod captures;
+mod gather;
 mod http;
 mod interop;
 mod joining;

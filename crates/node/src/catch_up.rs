@@ -317,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_socket_at_a_tags_border_is_waited_for() {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let mut publisher = ring.begin(Epoch::new(1, 1), context.clock.now());
         publisher
@@ -367,7 +367,7 @@ mod tests {
 
     /// Serves two tags to a player of the main tracks; what becomes of its pump, and what is sent.
     async fn of_main_tracks(frames: [&'static [u8]; 2]) -> (Option<Outcome>, Vec<u8>) {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let now = context.clock.now();
         let mut publisher = ring.begin(Epoch::new(1, 1), now);
@@ -422,7 +422,7 @@ mod tests {
 
     /// Sends three tags, all a second old, to a player that joined when so many of them were there.
     async fn delivery(there: u64) -> usize {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let a_second_ago = context.clock.now() - 1_000_000_000;
         let mut publisher = ring.begin(Epoch::new(1, 1), a_second_ago);

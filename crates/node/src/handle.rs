@@ -1,18 +1,22 @@
 //! A running node, as the program that hosts it sees it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use directory::{Directory, NodeId};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
-use crate::config::{Config, Listen, Problem, certificate};
+use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
 use crate::context::Context;
+use crate::keeper::Place;
 use crate::listener::Endpoint;
-use crate::node;
+use crate::membership::Membership;
+use crate::node::{self, Part};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -40,6 +44,18 @@ pub enum StartError {
     /// `rtmps.listen` is set without a certificate.
     #[error("rtmps.listen needs tls.cert and tls.key")]
     NoCertificate,
+    /// What nodes prove themselves with can't be used.
+    #[error("relay: {0}")]
+    Relay(relay::AuthError),
+    /// Nodes of a cluster prove themselves to each other.
+    #[error("a cluster needs relay.secret or relay.tls")]
+    NoRelayAuth,
+    /// The node or its cluster has a name that can't be.
+    #[error("directory.cluster: {0}")]
+    ClusterName(relay::NameError),
+    /// The node has a name that can't be.
+    #[error("node.id: {0}")]
+    Id(directory::NodeIdError),
     /// The actor system refused.
     #[error("the node's actor did not start: {0}")]
     Actor(#[from] ractor::SpawnErr),
@@ -65,20 +81,44 @@ struct Inner {
     id: String,
     draining: AtomicBool,
     drain_timeout: Duration,
+    context: Arc<Context>,
 }
 
 impl Node {
     /// Binds the addresses and starts the actors.
     pub async fn start(config: Config) -> Result<Node, StartError> {
-        let endpoints = bind(&config)?;
-        let addresses = endpoints
+        Node::start_in(config, None).await
+    }
+
+    /// As [`Node::start`], in a cluster with that directory.
+    pub async fn join(config: Config, directory: Arc<dyn Directory>) -> Result<Node, StartError> {
+        Node::start_in(config, Some(directory)).await
+    }
+
+    async fn start_in(
+        config: Config,
+        directory: Option<Arc<dyn Directory>>,
+    ) -> Result<Node, StartError> {
+        let id = match &directory {
+            Some(directory) => directory.node().to_string(),
+            None => config.node.id.clone().unwrap_or_else(generated_id),
+        };
+        let endpoints = bind(&config, directory.is_some())?;
+        let addresses: Vec<_> = endpoints
             .iter()
             .map(|endpoint| (endpoint.protocol, endpoint.address()))
             .collect();
-        let id = config.node.id.clone().unwrap_or_else(generated_id);
+        let name = NodeId::parse(&id).map_err(StartError::Id)?;
+        let membership = Membership::new(&config, name, directory)?;
         let drain_timeout = config.node.drain_timeout;
-        let context = Arc::new(Context::new(config, number_of(&id)));
-        let arguments = node::Arguments { context, endpoints };
+        let context = Arc::new(Context::new(config, membership));
+        let place = Arc::new(place(&context, &addresses));
+        let mut parts: Vec<_> = endpoints.into_iter().map(part).collect();
+        parts.push(Part::Keeper(place));
+        let arguments = node::Arguments {
+            context: Arc::clone(&context),
+            parts,
+        };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
         let draining = AtomicBool::new(false);
         Ok(Node {
@@ -88,6 +128,7 @@ impl Node {
                 id,
                 draining,
                 drain_timeout,
+                context,
             }),
         })
     }
@@ -112,7 +153,7 @@ impl Node {
     pub async fn ready(&self) -> Vec<(&'static str, Result<(), String>)> {
         let listeners = match self.ask(node::Message::Listening).await {
             Some(true) => Ok(()),
-            Some(false) => Err("a listener failed and is being started again".to_owned()),
+            Some(false) => Err("a part of the node failed and is being started again".to_owned()),
             None => Err("the node's actor does not answer".to_owned()),
         };
         let drain = if self.inner.draining.load(Ordering::Relaxed) {
@@ -120,6 +161,7 @@ impl Node {
         } else {
             Ok(())
         };
+        // A directory that is out of reach stops nobody: what was known goes on.
         vec![("listeners", listeners), ("drain", drain)]
     }
 
@@ -150,7 +192,7 @@ impl Node {
             return;
         }
         let deadline = Instant::now() + self.inner.drain_timeout;
-        while self.connections().await > 0 && Instant::now() < deadline {
+        while self.ask(node::Message::HasLeft).await == Some(false) && Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
         }
         drop(
@@ -159,6 +201,7 @@ impl Node {
                 .stop_and_wait(None, Some(ANSWER_TIME))
                 .await,
         );
+        self.inner.context.membership.directory.leave().await;
     }
 
     #[cfg(test)]
@@ -177,7 +220,7 @@ impl Node {
     }
 }
 
-fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
+fn bind(config: &Config, is_clustered: bool) -> Result<Vec<Endpoint>, StartError> {
     let mut endpoints = Vec::new();
     let failed = |key, listen: &Listen| {
         let listen = listen.clone();
@@ -196,6 +239,11 @@ fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
         let endpoint = Endpoint::bind("rtmps", listen, Some(Arc::new(certificates)));
         endpoints.push(endpoint.map_err(failed("rtmps.listen", listen))?);
     }
+    if is_clustered || config.is_clustered() {
+        let listen = config.relay_listen().unwrap_or_else(|| Listen::any(0));
+        let endpoint = Endpoint::bind("relay", &listen, None);
+        endpoints.push(endpoint.map_err(failed("relay.listen", &listen))?);
+    }
     Ok(endpoints)
 }
 
@@ -209,9 +257,27 @@ fn generated_id() -> String {
     format!("weir-{:08x}", u32::from_be_bytes(bytes))
 }
 
-/// A number for a node's name, the same everywhere (FNV-1a).
-fn number_of(id: &str) -> u64 {
-    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+fn part(endpoint: Endpoint) -> Part {
+    match endpoint.protocol {
+        "relay" => Part::Relay(endpoint),
+        _ => Part::Listener(endpoint),
+    }
+}
+
+/// Where others reach this node.
+fn place(context: &Context, addresses: &[(&'static str, SocketAddr)]) -> Place {
+    let config = &context.config;
+    let mut told = BTreeMap::new();
+    for (protocol, bound) in addresses {
+        let address = match *protocol {
+            "relay" => advertised(*bound, config),
+            "rtmp" => public_url(*bound, config),
+            _ => continue,
+        };
+        told.insert((*protocol).to_owned(), address);
+    }
+    Place {
+        addresses: told,
+        started: context.clock.unix_millis(),
+    }
 }

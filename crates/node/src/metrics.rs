@@ -140,6 +140,21 @@ impl Metrics {
         counter!("weir_auth_total", "action" => action, "result" => result).increment(1);
     }
 
+    /// A pull of a stream that was there before began again.
+    pub(crate) fn switched(&self, reason: &'static str) {
+        counter!("weir_relay_switches_total", "reason" => reason).increment(1);
+    }
+
+    /// The clocks of so many nodes differ from ours.
+    pub(crate) fn clocks(&self, differ: usize) {
+        gauge!("weir_clock_differences").set(differ as f64);
+    }
+
+    /// A play of a stream was refused since it was looked for in vain a moment ago.
+    pub(crate) fn known_absent(&self) {
+        counter!("weir_lookups_spared_total").increment(1);
+    }
+
     pub(crate) fn draining(&self, draining: bool) {
         gauge!("weir_draining").set(if draining { 1.0 } else { 0.0 });
     }
@@ -175,6 +190,18 @@ fn describe() {
     describe_counter!(
         "weir_auth_total",
         "Decisions on publish and play, by result"
+    );
+    describe_counter!(
+        "weir_relay_switches_total",
+        "Pulls that began again: with a new epoch, resumed, or too late for that"
+    );
+    describe_gauge!(
+        "weir_clock_differences",
+        "Nodes whose clocks differ from this one's by more than a second"
+    );
+    describe_counter!(
+        "weir_lookups_spared_total",
+        "Plays of streams that were looked for in vain a moment ago"
     );
     describe_gauge!("weir_draining", "1 while the node drains");
     describe_gauge!(

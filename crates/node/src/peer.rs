@@ -92,12 +92,23 @@ pub(crate) enum Command {
     EndPlay { subscriber: ActorId, end: PlayEnd },
     /// The publish of this epoch is over, for a reason its person should read.
     EndPublish { epoch: Epoch, why: String },
-    /// Ask the peer to connect again, here or elsewhere.
-    Reconnect { why: String },
+    /// The node goes away: the peer should connect elsewhere, if it is such a one.
+    Move(Moves),
     /// Close, with nothing more to say.
     Close,
     #[cfg(test)]
     Panic,
+}
+
+/// Whose turn it is to leave a node that goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moves {
+    /// Who publishes: it is asked to, and goes when it is connected elsewhere.
+    Encoder,
+    /// Who does not.
+    Player,
+    /// Whoever is left: there is no more time.
+    All,
 }
 
 /// Why a play is over.

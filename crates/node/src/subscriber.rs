@@ -47,6 +47,8 @@ pub(crate) enum Message {
     FellBehind(Service),
     /// Its own pump ended; `None` after a panic.
     PumpEnded(Service, Option<Outcome>),
+    /// The pull of the stream has caught up.
+    MayJoin(Service),
     SocketFailed(io::Error),
     /// Holds or resumes; answered when no more, or again, media follows.
     Pause(bool, RpcReplyPort<()>),
@@ -76,6 +78,8 @@ pub(crate) struct State {
     start: Start,
     /// Tags before this one were there when it joined.
     joined_at: u64,
+    /// When it asked to play.
+    asked: Instant,
     paused: bool,
     /// Who writes its media at the moment, or did last.
     service: Service,
@@ -123,6 +127,7 @@ impl Actor for Subscriber {
             }),
             wants,
             joined_at: 0,
+            asked: Instant::now(),
             paused: false,
             service: 0,
             group: None,
@@ -139,10 +144,23 @@ impl Actor for Subscriber {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Start => state.join(&myself),
+            Message::Start => {
+                state.asked = Instant::now();
+                state.join(&myself);
+            }
             // Of a service that was replaced in the meantime.
-            Message::FellBehind(service) | Message::PumpEnded(service, _)
+            Message::FellBehind(service)
+            | Message::PumpEnded(service, _)
+            | Message::MayJoin(service)
                 if service != state.service || state.paused => {}
+            Message::MayJoin(_) => {
+                state.pump = None;
+                if state.ring.ended().is_some() {
+                    state.end(&myself, PlayEnd::StreamEnded);
+                } else {
+                    state.join(&myself);
+                }
+            }
             Message::FellBehind(_) => state.go_on_alone(&myself),
             Message::PumpEnded(_, None) => state.end(&myself, PlayEnd::Fault),
             Message::PumpEnded(_, Some(outcome)) => state.pump_ended(&myself, outcome),
@@ -163,7 +181,7 @@ impl Actor for Subscriber {
             Message::Pause(false, reply) => {
                 drop(reply.send(()));
                 if std::mem::take(&mut state.paused) {
-                    state.start = Start::Keyframe;
+                    (state.start, state.asked) = (Start::Keyframe, Instant::now());
                     state.join(&myself);
                 }
             }
@@ -196,6 +214,9 @@ impl State {
     /// Serves it as a joiner: with the configuration first.
     fn join(&mut self, myself: &ActorRef<Message>) {
         let service = self.seat.begin();
+        if self.ring.is_backfilling() {
+            return self.join_later(myself, service);
+        }
         let (cursor, join) = self.ring.cursor(self.start);
         let waits = Waits {
             hold: join.waits_for_keypoint,
@@ -207,9 +228,20 @@ impl State {
         gate.joined_at = self.joined_at;
         let joining = Joining {
             join,
-            asked: Instant::now(),
+            asked: self.asked,
         };
         self.serve_alone(myself, service, cursor, Some(joining), gate);
+    }
+
+    /// What comes in now is old: it joins when that is over.
+    fn join_later(&mut self, myself: &ActorRef<Message>, service: Service) {
+        self.leave_group();
+        self.service = service;
+        let (ring, myself) = (self.ring.clone(), myself.clone());
+        let wait = async move { ring.caught_up().await };
+        self.pump = Some(Pump::reporting(wait, move |_| {
+            drop(myself.cast(Message::MayJoin(service)));
+        }));
     }
 
     /// Serves it alone from where it is.

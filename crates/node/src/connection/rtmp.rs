@@ -24,7 +24,7 @@ use crate::config::write_duration;
 use crate::context::Context;
 use crate::node;
 use crate::pace;
-use crate::peer::{Command, Peer, PlayEnd};
+use crate::peer::{Command, Moves, Peer, PlayEnd};
 use crate::stream::Leave;
 use crate::subscriber;
 use crate::transport::{Arrived, Told};
@@ -290,7 +290,7 @@ impl Conversation {
                         self.end = Some(End::Closed);
                     }
                 }
-                Command::Reconnect { why } => self.asked_to_leave(&why),
+                Command::Move(turn) => self.asked_to_move(turn),
                 Command::Close => return true,
                 #[cfg(test)]
                 Command::Panic => panic!("asked to"),
@@ -343,9 +343,27 @@ impl Conversation {
         }
     }
 
-    /// The node goes away: who can move is asked to, all others are told the end.
-    fn asked_to_leave(&mut self, why: &str) {
-        self.session.request_reconnect(None, why);
+    /// The node goes away: who can move is asked to, and has until the end for it; others are told the end when it
+    /// is their turn.
+    fn asked_to_move(&mut self, turn: Moves) {
+        let why = "this node is shutting down; connect again";
+        let publishes = !self.publishes.is_empty();
+        match turn {
+            Moves::Encoder if publishes => drop(self.session.request_reconnect(None, why)),
+            Moves::Player if !publishes => {
+                if !self.session.request_reconnect(None, why) {
+                    self.say_goodbye(why);
+                }
+            }
+            Moves::Encoder | Moves::Player => {}
+            Moves::All => {
+                self.session.request_reconnect(None, why);
+                self.say_goodbye(why);
+            }
+        }
+    }
+
+    fn say_goodbye(&mut self, why: &str) {
         for playing in std::mem::take(&mut self.plays) {
             drop(playing.subscriber.cast(subscriber::Message::Leave));
             self.session.end_play(playing.stream_id);

@@ -37,7 +37,7 @@ struct Player {
 
 impl Player {
     async fn new() -> Player {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let publisher = ring.begin(Epoch::new(1, 1), context.clock.now());
         let (peer, far) = connected().await;
