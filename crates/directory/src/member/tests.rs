@@ -52,7 +52,8 @@ async fn a_turn_that_nobody_takes_is_not_waited_for_in_circles() {
     let hub = Hub::new();
     let a = join(&hub, "a");
     // Asked for, and never brought to an end.
-    let asked = a.shared.state().ask(record(&a), None);
+    let record_of_a = record(&a);
+    let asked = a.shared.state().ask(record_of_a, None);
     assert!(matches!(asked, Ask::As(_)));
     let began = Instant::now();
     let claimed = within_polls(500, a.claim(record(&a), None)).await;

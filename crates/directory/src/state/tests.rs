@@ -6,9 +6,7 @@ use media::{Epoch, StreamKey};
 use super::*;
 use crate::claims::Step;
 use crate::store::{Event, Item, Listing, Outcome, Put, When, Write};
-use crate::{
-    Changes, NodeRecord, Numbering, Revision, Standing, StreamRecord, StreamState, wire,
-};
+use crate::{Changes, NodeRecord, Numbering, Revision, Standing, StreamRecord, StreamState, wire};
 
 const LEASE: Lease = Lease(7);
 const OTHERS: Lease = Lease(8);
