@@ -47,6 +47,8 @@ pub(crate) struct Gate {
     pub(crate) waits: Waits,
     /// Tags before this one were there when it joined: they are no lag.
     pub(crate) joined_at: u64,
+    /// It leaves at the next keypoint: what it has seen is whole.
+    pub(crate) leaves: bool,
     /// Video is left out since the player lags, and not for another reason.
     lags: bool,
     max_lag: i64,
@@ -59,6 +61,8 @@ pub(crate) enum Verdict {
     Send,
     LeaveOut(Reason),
     TooSlow,
+    /// It has left before this tag.
+    Left,
 }
 
 /// Why a tag is left out.
@@ -79,6 +83,7 @@ impl Gate {
             wants,
             waits,
             joined_at: 0,
+            leaves: false,
             lags: false,
             max_lag: ns(egress.max_lag),
             drop_after: ns(egress.drop_after),
@@ -87,7 +92,7 @@ impl Gate {
 
     /// Whether the player gets everything as it comes, of its tracks.
     pub(crate) fn is_open(&self) -> bool {
-        self.wants.audio && self.wants.video && self.waits == Waits::default()
+        self.wants.audio && self.wants.video && self.waits == Waits::default() && !self.leaves
     }
 
     /// Whether the tag was there when the player joined.
@@ -100,6 +105,9 @@ impl Gate {
         if !tag.tag.is_frame() {
             // Configuration, metadata: without them nothing that follows can be decoded.
             return Verdict::Send;
+        }
+        if self.leaves && tag.keypoint {
+            return Verdict::Left;
         }
         if self.waits.hold {
             if !tag.keypoint {

@@ -80,6 +80,8 @@ struct Inner {
     addresses: Vec<(&'static str, SocketAddr)>,
     id: String,
     draining: AtomicBool,
+    /// The directory was reached once.
+    has_joined: AtomicBool,
     drain_timeout: Duration,
     context: Arc<Context>,
 }
@@ -127,6 +129,7 @@ impl Node {
                 addresses,
                 id,
                 draining,
+                has_joined: AtomicBool::new(false),
                 drain_timeout,
                 context,
             }),
@@ -161,8 +164,19 @@ impl Node {
         } else {
             Ok(())
         };
-        // A directory that is out of reach stops nobody: what was known goes on.
-        vec![("listeners", listeners), ("drain", drain)]
+        // One that is out of reach later stops nobody: what was known goes on.
+        let directory = &self.inner.context.membership.directory;
+        let directory = if directory.is_up() || self.inner.has_joined.load(Ordering::Relaxed) {
+            self.inner.has_joined.store(true, Ordering::Relaxed);
+            Ok(())
+        } else {
+            Err("the directory has not been reached since the start".to_owned())
+        };
+        vec![
+            ("listeners", listeners),
+            ("directory", directory),
+            ("drain", drain),
+        ]
     }
 
     /// Ends a stream and disconnects its publisher.

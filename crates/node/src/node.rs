@@ -235,9 +235,7 @@ impl Actor for Node {
             }
             Message::Leave => state.leave(&myself),
             Message::LeaveNow => state.leave_now(),
-            Message::HasLeft(reply) => {
-                drop(reply.send(state.leaving && state.connections.is_empty()));
-            }
+            Message::HasLeft(reply) => drop(reply.send(state.has_left())),
             #[cfg(test)]
             Message::ToStream(key, message) => {
                 if let Some(entry) = state.streams.get(&key) {

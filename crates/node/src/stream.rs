@@ -8,6 +8,7 @@ mod feuds;
 mod lending;
 mod publishing;
 mod pulling;
+mod standby;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use lending::Lent;
 pub(crate) use lending::{LendRequest, ReleaseRequest};
 use publishing::{Claiming, Current, Newcomer, Waiting};
 use pulling::Pulled;
+use standby::Standby;
 
 /// What a stream is started with.
 pub(crate) struct Arguments {
@@ -51,6 +53,8 @@ pub(crate) enum Message {
     PublisherLeft(Epoch),
     /// Look whether the publisher still sends, for those who wait for its place.
     Look,
+    /// Look whether the publisher still sends, for the one that stands by.
+    LookForStandby,
     /// The time to come back is over for the publisher of this epoch.
     GraceOver(Epoch),
     Subscribe(SubscribeRequest, SubscribeReply),
@@ -106,15 +110,24 @@ pub(crate) struct SubscribeRequest {
 pub(crate) type SubscribeReply = RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>;
 
 /// The right to publish.
+#[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) publisher: Publisher,
     pub(crate) leave: Leave,
 }
 
 /// Tells the stream that its publisher left, when dropped.
+#[derive(Debug)]
 pub(crate) struct Leave {
     stream: ActorRef<Message>,
     epoch: Epoch,
+}
+
+impl Leave {
+    fn new(stream: &ActorRef<Message>, epoch: Epoch) -> Leave {
+        let stream = stream.clone();
+        Leave { stream, epoch }
+    }
 }
 
 impl Drop for Leave {
@@ -170,6 +183,8 @@ pub(crate) struct State {
     queued: Vec<(PublishRequest, PublishReply)>,
     waiting: Vec<Waiting>,
     evicted: Vec<(IpAddr, Instant)>,
+    /// An encoder that is ready to go on for the publisher.
+    standby: Option<Standby>,
     /// What the directory says for this node.
     claim: Option<Arc<directory::Claim>>,
     record: Option<StreamRecord>,
@@ -233,6 +248,7 @@ impl Actor for Stream {
             queued: Vec::new(),
             waiting: Vec::new(),
             evicted: Vec::new(),
+            standby: None,
             claim: None,
             record: None,
             pulled: None,
@@ -264,6 +280,14 @@ impl Actor for Stream {
             Message::ClaimLost(to) => state.claim_lost(&myself, to).await,
             Message::PublisherLeft(epoch) => state.publisher_left(&myself, epoch).await,
             Message::Look => state.look(&myself).await,
+            Message::LookForStandby => {
+                if state.standby.is_some() {
+                    // What comes in from there shows whether there is a publisher.
+                    state.want_pull(&myself).await;
+                }
+                state.look_for_standby(&myself);
+                state.look_later(&myself);
+            }
             Message::GraceOver(epoch) => {
                 if matches!(state.phase, Phase::Grace) && state.epoch == Some(epoch) {
                     state.end(&myself, "the publisher did not come back");
@@ -275,7 +299,10 @@ impl Actor for Stream {
             }
             Message::WaitOver(id) => state.wait_over(id),
             Message::Pulled(news) => state.pulled(&myself, news).await,
-            Message::Changed => state.changed(),
+            Message::Changed => {
+                state.changed();
+                state.look_for_standby(&myself);
+            }
             Message::LingerOver(requests) => {
                 if state.requests == requests && state.is_unwatched() {
                     state.offer_to_retire(&myself);
@@ -456,7 +483,8 @@ impl State {
             drop(self.node.cast(again));
         }
         let queued = self.queued.drain(..);
-        let claiming = self.claiming.take().map(Claiming::into_request);
+        let claiming = self.claiming.take().and_then(Claiming::into_request);
+        self.standby = None;
         let mut again: Vec<_> = queued.chain(claiming).collect();
         for waiting in self.waiting.drain(..) {
             match waiting.newcomer {
@@ -478,6 +506,7 @@ impl State {
             && self.queued.is_empty()
             && self.waiting.is_empty()
             && self.claiming.is_none()
+            && self.standby.is_none()
             && !self.warm
     }
 

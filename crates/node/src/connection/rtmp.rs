@@ -290,6 +290,7 @@ impl Conversation {
                         self.end = Some(End::Closed);
                     }
                 }
+                Command::Promote(promotion) => self.promoted(*promotion),
                 Command::Move(turn) => self.asked_to_move(turn),
                 Command::Close => return true,
                 #[cfg(test)]
@@ -301,7 +302,7 @@ impl Conversation {
 
     fn play_ended(&mut self, stream_id: u32, key: &media::StreamKey, end: PlayEnd) {
         match end {
-            PlayEnd::StreamEnded => self.session.end_play(stream_id),
+            PlayEnd::StreamEnded | PlayEnd::NodeLeaves => self.session.end_play(stream_id),
             PlayEnd::NeverCame => {
                 let wait = write_duration(self.context.config.play.wait);
                 let why = &format!(
@@ -351,8 +352,14 @@ impl Conversation {
         match turn {
             Moves::Encoder if publishes => drop(self.session.request_reconnect(None, why)),
             Moves::Player if !publishes => {
-                if !self.session.request_reconnect(None, why) {
+                if self.session.request_reconnect(None, why) {
+                    return;
+                }
+                if self.plays.is_empty() {
                     self.say_goodbye(why);
+                }
+                for playing in &self.plays {
+                    drop(playing.subscriber.cast(subscriber::Message::LeaveAtKeyframe));
                 }
             }
             Moves::Encoder | Moves::Player => {}

@@ -58,7 +58,7 @@ impl Wanted {
     pub(super) async fn claim(mut self) -> Result<Claimed, Refusal> {
         let directory = Arc::clone(&self.context.membership.directory);
         let (mut over, mut previous, mut carry_on) = (None, None, None);
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let (record, numbering) = self.record(previous.as_deref(), carry_on);
             let held = match directory.claim(record.clone(), over.take()).await {
                 Ok(claim) => {
@@ -97,7 +97,9 @@ impl Wanted {
                 return Ok(self.assume(previous.as_deref(), carry_on));
             }
             over = still_there(&*directory, &held);
-            sleep(PAUSE.min(PROBE)).await;
+            if round > 0 {
+                sleep(PAUSE).await;
+            }
         }
         Err(Refusal::Occupied(self.key))
     }

@@ -201,7 +201,8 @@ impl State {
         if policy == OnConflict::Reject {
             return request.refuse(self.occupied().to_string());
         }
-        if !(same || policy == OnConflict::Always) {
+        let replaces = same && policy != OnConflict::Backup || policy == OnConflict::Always;
+        if !replaces {
             return self
                 .wait_for_silence(myself, super::Newcomer::There(request))
                 .await;

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::{Conversation, Playing, Publishing};
 use crate::auth::Action;
-use crate::config::{Choice, RESERVED_APPS, Tracks};
+use crate::config::{AtEdge, Choice, RESERVED_APPS, Tracks};
 use crate::connection::End;
 use crate::gate::Wants;
 use crate::node;
@@ -128,7 +128,9 @@ impl Conversation {
             peer: std::sync::Arc::clone(&self.peer),
             identity,
         };
-        let patience = self.context.config.publish.silence + ANSWER_TIME;
+        // Who has the key may have to be waited for.
+        let config = &self.context.config;
+        let patience = config.publish.silence + config.directory.lease_ttl + 2 * ANSWER_TIME;
         let ask = |reply| node::Message::Publish(key.clone(), request, reply);
         match ask_node(&self.node, ask, patience).await {
             Some(Ok(Published { publisher, leave })) => {
@@ -141,6 +143,9 @@ impl Conversation {
                 });
                 self.session.accept_publish(stream_id);
             }
+            Some(Err(Refusal::Edge(origins))) if self.redirect(publish) => {
+                info!(%key, origins, "publish redirected");
+            }
             Some(Err(refusal)) => {
                 self.refuse_publish(publish, PublishRefusal::BadName, &refusal.to_string());
             }
@@ -150,6 +155,22 @@ impl Conversation {
                 self.refuse_publish(publish, PublishRefusal::BadName, why);
             }
         }
+    }
+
+    /// Sends an encoder that came to an edge to an origin; false if it may not be, or cannot follow.
+    fn redirect(&mut self, publish: &rtmp::Publish) -> bool {
+        if self.context.config.publish.redirect != AtEdge::Redirect {
+            return false;
+        }
+        let origins = self.context.membership.origin_urls();
+        let Some(origin) = origins.first() else {
+            return false;
+        };
+        let app = publish.app.split('?').next().unwrap_or_default();
+        let url = format!("{origin}/{app}");
+        // It closes this connection once it has the other.
+        let why = "this node is an edge, for players; publish to the origin";
+        self.session.request_reconnect(Some(&url), why)
     }
 
     fn refuse_publish(&mut self, publish: &rtmp::Publish, refusal: PublishRefusal, why: &str) {
