@@ -29,6 +29,7 @@ mod pace;
 mod peer;
 mod pump;
 mod seat;
+pub mod status;
 mod stream;
 mod subscriber;
 #[cfg(test)]
