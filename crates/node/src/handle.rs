@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
+use crate::cluster::Cluster;
 use crate::config::{Config, Listen, Problem, certificate};
 use crate::context::Context;
 use crate::listener::Endpoint;
 use crate::node;
+use crate::status::{Answer, Done, Order, Question, Refusal};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -65,6 +67,7 @@ struct Inner {
     id: String,
     draining: AtomicBool,
     drain_timeout: Duration,
+    cluster: Cluster,
 }
 
 impl Node {
@@ -76,10 +79,15 @@ impl Node {
             .map(|endpoint| (endpoint.protocol, endpoint.address()))
             .collect();
         let id = config.node.id.clone().unwrap_or_else(generated_id);
+        let directory = directory::Embedded::alone(directory::NodeId::parse(&id).expect("a name"));
         let drain_timeout = config.node.drain_timeout;
         let context = Arc::new(Context::new(config, number_of(&id)));
-        let arguments = node::Arguments { context, endpoints };
+        let arguments = node::Arguments {
+            context: Arc::clone(&context),
+            endpoints,
+        };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
+        let cluster = Cluster::new(context, actor.clone(), directory, None);
         let draining = AtomicBool::new(false);
         Ok(Node {
             inner: Arc::new(Inner {
@@ -88,6 +96,7 @@ impl Node {
                 id,
                 draining,
                 drain_timeout,
+                cluster,
             }),
         })
     }
@@ -121,6 +130,21 @@ impl Node {
             Ok(())
         };
         vec![("listeners", listeners), ("drain", drain)]
+    }
+
+    /// Answers for the whole cluster.
+    pub async fn ask_cluster(&self, question: Question) -> Result<Answer, Refusal> {
+        self.inner.cluster.ask(question).await
+    }
+
+    /// Does something in the cluster, here or wherever it is to be done.
+    pub async fn order_cluster(&self, order: Order) -> Result<Done, Refusal> {
+        self.inner.cluster.order(order).await
+    }
+
+    /// Returns once an order came for this node to leave. Who hosts it drains it then.
+    pub async fn leave_ordered(&self) {
+        self.inner.cluster.leave_ordered().await;
     }
 
     /// Ends a stream and disconnects its publisher.

@@ -16,6 +16,7 @@ mod admission;
 mod auth;
 mod burst;
 mod catch_up;
+mod cluster;
 pub mod config;
 mod connection;
 mod context;

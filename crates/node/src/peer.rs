@@ -109,6 +109,8 @@ pub(crate) enum PlayEnd {
     NeverCame,
     /// The player reads too slowly, even for audio alone.
     TooSlow,
+    /// An operator wants it gone.
+    Removed,
     /// A fault of ours.
     Fault,
 }

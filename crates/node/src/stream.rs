@@ -4,6 +4,7 @@
 //! is waited for, and its players are gone. Decides who may publish; never touches a tag.
 
 mod publishing;
+mod snapshot;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::gate::Wants;
 use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Peer, PlayEnd};
+use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
 use publishing::{Current, Waiting};
 
@@ -49,6 +51,10 @@ pub(crate) enum Message {
     Retire,
     /// Disconnects its publisher and ends it.
     Stop(String),
+    /// What there is to say of it at this moment.
+    Snapshot(RpcReplyPort<StreamSnapshot>),
+    /// Disconnects the player of this number; false if there is none.
+    Disconnect(u64, RpcReplyPort<bool>),
     #[cfg(test)]
     Panic,
     #[cfg(test)]
@@ -124,6 +130,8 @@ pub(crate) struct State {
     waiting: Vec<Waiting>,
     evicted: Vec<(IpAddr, Instant)>,
     subscribers: Vec<ActorRef<subscriber::Message>>,
+    /// What there is to say of them.
+    viewers: Vec<Subscribed>,
     epoch: u64,
     /// Requests that came through the node; when the node has sent no more, none is on its way.
     requests: u64,
@@ -171,6 +179,7 @@ impl Actor for Stream {
             waiting: Vec::new(),
             evicted: Vec::new(),
             subscribers: Vec::new(),
+            viewers: Vec::new(),
             epoch: 0,
             requests: 0,
         })
@@ -217,6 +226,15 @@ impl Actor for Stream {
                 }
                 state.end(&myself, &why);
             }
+            Message::Snapshot(reply) => drop(reply.send(state.snapshot())),
+            Message::Disconnect(number, reply) => {
+                let mut players = state.subscribers.iter();
+                let player = players.find(|player| player.get_id().pid() == number);
+                if let Some(player) = player {
+                    drop(player.cast(subscriber::Message::End(PlayEnd::Removed)));
+                }
+                drop(reply.send(player.is_some()));
+            }
             #[cfg(test)]
             Message::Panic => panic!("asked to"),
             #[cfg(test)]
@@ -255,6 +273,7 @@ impl Actor for Stream {
         state
             .subscribers
             .retain(|subscriber| subscriber.get_id() != gone);
+        state.viewers.retain(|viewer| viewer.id != gone);
         state.retire_if_idle(&myself);
         Ok(())
     }
@@ -278,6 +297,7 @@ impl State {
                 limit,
             });
         }
+        let address = request.peer.addr;
         let arguments = subscriber::Arguments {
             context: Arc::clone(&self.context),
             ring: self.ring.clone(),
@@ -294,6 +314,12 @@ impl State {
                 return Err(Refusal::Fault);
             }
         };
+        self.viewers.push(Subscribed {
+            id: subscriber.get_id(),
+            address,
+            protocol: "rtmp",
+            since: self.context.clock.now() / 1_000_000,
+        });
         self.subscribers.push(subscriber.clone());
         if expected {
             let id = subscriber.get_id();

@@ -326,6 +326,17 @@ impl Conversation {
                 );
                 self.session.end_play(stream_id);
             }
+            PlayEnd::Removed => {
+                let why = "an operator disconnected this player";
+                info!(why, "play ended");
+                self.session.notify(
+                    stream_id,
+                    command::Level::Error,
+                    "NetStream.Play.Failed",
+                    why,
+                );
+                self.session.end_play(stream_id);
+            }
             PlayEnd::Fault => {
                 let why = "the stream failed on the server; play it again";
                 self.session.notify(

@@ -26,7 +26,7 @@ pub(super) struct Current {
     pub(super) epoch: Epoch,
     pub(super) peer: Arc<Peer>,
     identity: Option<Identity>,
-    since: i64,
+    pub(super) since: i64,
     _counted: Held,
 }
 
