@@ -21,6 +21,7 @@ use ractor::ActorRef;
 use relay::Query;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
+use tracing::info;
 
 use crate::context::Context;
 use crate::node;
@@ -49,8 +50,36 @@ struct Inner {
     /// `None` for a node alone.
     relay: Option<relay::Client>,
     turns: Semaphore,
-    /// Somebody wants this node to leave.
-    leave: watch::Sender<bool>,
+    leave: Leave,
+}
+
+/// Whether somebody has ordered the node to leave. Cloning gives another handle.
+#[derive(Clone)]
+pub(crate) struct Leave(watch::Sender<bool>);
+
+impl Default for Leave {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Leave {
+    /// Returns once it is ordered.
+    pub(crate) async fn ordered(&self) {
+        let mut ordered = self.0.subscribe();
+        // The sender is ours, so it does not go away.
+        drop(ordered.wait_for(|ordered| *ordered).await);
+    }
+
+    fn is_ordered(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    fn order(&self) {
+        if !self.0.send_replace(true) {
+            info!("the node is ordered to leave");
+        }
+    }
 }
 
 impl Cluster {
@@ -61,21 +90,15 @@ impl Cluster {
         directory: Arc<dyn Directory>,
         relay: Option<relay::Client>,
     ) -> Self {
+        let leave = context.leave.clone();
         let me = directory.node().as_str().to_owned();
         Self(Arc::new(Inner {
             here: Here::new(me, context, node),
             directory,
             relay,
             turns: Semaphore::new(AT_A_TIME),
-            leave: watch::Sender::new(false),
+            leave,
         }))
-    }
-
-    /// Returns once somebody has ordered this node to leave.
-    pub(crate) async fn leave_ordered(&self) {
-        let mut ordered = self.0.leave.subscribe();
-        // The sender is ours, so it does not go away.
-        drop(ordered.wait_for(|ordered| *ordered).await);
     }
 
     /// Answers for the whole cluster.
@@ -152,9 +175,8 @@ impl Inner {
 
     async fn node(&self) -> crate::status::Node {
         let record = self.directory.find_node(self.directory.node());
-        self.here
-            .node(record.as_deref(), *self.leave.borrow())
-            .await
+        let leaving = self.leave.is_ordered();
+        self.here.node(record.as_deref(), leaving).await
     }
 
     async fn streams(&self) -> Streams {
@@ -218,12 +240,17 @@ impl Inner {
             is_there: held.record.node == *self.directory.node()
                 || self.directory.find_node(&held.record.node).is_some(),
         });
+        let is_published = served.iter().any(|served| served.stream.epoch.is_some());
+        let similar = match is_published || recorded.is_some() {
+            true => Vec::new(),
+            false => self.similar(key).await,
+        };
         explain(&Facts {
             key,
             me: self.here.id(),
             others: self.others().len(),
             directory_up: self.directory.is_up(),
-            similar: self.similar(key).await,
+            similar,
             recorded,
             served: &served,
             unreachable: &unreachable,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::admission::Admission;
 use crate::auth::Auth;
+use crate::cluster::Leave;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -18,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) auth: Auth,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    pub(crate) leave: Leave,
     /// How many processors may run at once.
     pub(crate) workers: usize,
     /// The node in an epoch: orders publishes that two nodes begin in the same millisecond.
@@ -36,6 +38,7 @@ impl Context {
             auth: Auth::new(&config.auth),
             admission: Admission::new(limits.connections, limits.connections_per_address),
             metrics: Metrics::new(),
+            leave: Leave::default(),
             workers,
             node_number,
             config,

@@ -68,6 +68,7 @@ struct Inner {
     draining: AtomicBool,
     drain_timeout: Duration,
     cluster: Cluster,
+    context: Arc<Context>,
 }
 
 impl Node {
@@ -87,7 +88,7 @@ impl Node {
             endpoints,
         };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
-        let cluster = Cluster::new(context, actor.clone(), directory, None);
+        let cluster = Cluster::new(Arc::clone(&context), actor.clone(), directory, None);
         let draining = AtomicBool::new(false);
         Ok(Node {
             inner: Arc::new(Inner {
@@ -97,6 +98,7 @@ impl Node {
                 draining,
                 drain_timeout,
                 cluster,
+                context,
             }),
         })
     }
@@ -144,7 +146,7 @@ impl Node {
 
     /// Returns once an order came for this node to leave. Who hosts it drains it then.
     pub async fn leave_ordered(&self) {
-        self.inner.cluster.leave_ordered().await;
+        self.inner.context.leave.ordered().await;
     }
 
     /// Ends a stream and disconnects its publisher.
@@ -183,6 +185,11 @@ impl Node {
                 .stop_and_wait(None, Some(ANSWER_TIME))
                 .await,
         );
+    }
+
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.inner.context
     }
 
     #[cfg(test)]

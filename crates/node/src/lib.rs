@@ -36,6 +36,7 @@ mod subscriber;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod warm;
 
 pub use config::Config;
 pub use handle::{Health, Node, StartError};

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::listener::{self, Endpoint, Listener};
 use crate::pump::Pump;
 use crate::stream::{self, PublishRequest, Published, Refusal, Stream, SubscribeRequest};
-use crate::{status, subscriber};
+use crate::subscriber;
 
 /// A listener that fails so often within [`RESTART_WINDOW`] is given up.
 const RESTARTS: u32 = 10;
@@ -51,12 +51,6 @@ pub(crate) enum Message {
     Snapshots(RpcReplyPort<Vec<ActorRef<stream::Message>>>),
     /// The stream of a key, if there is one.
     Find(StreamKey, RpcReplyPort<Option<ActorRef<stream::Message>>>),
-    /// Pull a stream and keep it, or no longer.
-    Warm(
-        StreamKey,
-        relay::WarmUntil,
-        RpcReplyPort<Result<(), status::Refusal>>,
-    ),
     /// Whether all listeners run.
     Listening(RpcReplyPort<bool>),
     /// Takes no new work, and asks all peers to leave.
@@ -202,11 +196,6 @@ impl Actor for Node {
             Message::Find(key, reply) => {
                 let found = state.streams.get(&key);
                 drop(reply.send(found.map(|entry| entry.stream.clone())));
-            }
-            Message::Warm(_, _, reply) => {
-                let sentence = "this node pulls no streams";
-                let refusal = status::Refusal::new(status::RefusalKind::Conflict, sentence);
-                drop(reply.send(Err(refusal)));
             }
             Message::Listening(reply) => {
                 let all = state

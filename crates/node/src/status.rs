@@ -15,7 +15,7 @@ mod why;
 pub use node::{Node, Nodes};
 pub use question::{
     Answer, Disconnected, Done, Draining, Order, Question, Refusal, RefusalKind, Stopped, Until,
-    Warm, WarmFailure,
+    Warm,
 };
 pub use served::Part;
 pub use stream::{Found, State, Stream, Streams};

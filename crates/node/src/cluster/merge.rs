@@ -99,3 +99,111 @@ pub(super) fn state(state: StreamState) -> State {
         StreamState::Waiting => State::Waiting,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use directory::{Embedded, NodeId, Numbering};
+    use media::Epoch;
+
+    use super::*;
+    use crate::status::Part;
+
+    const NOW: i64 = 1_767_225_600_000;
+
+    fn told(node: &str, part: Part, epoch: Option<u64>, viewers: u64) -> Served {
+        let rtmp = (viewers > 0).then(|| ("rtmp".to_owned(), viewers));
+        Served {
+            stream: Stream {
+                stream_key: "live/cam".to_owned(),
+                epoch,
+                viewers,
+                viewers_by_protocol: rtmp.into_iter().collect(),
+                encoder: Some(format!("told by {node}")),
+                ..Stream::default()
+            },
+            node: node.to_owned(),
+            part,
+            ..Served::default()
+        }
+    }
+
+    async fn held(key: &str) -> Arc<Held> {
+        let directory = Embedded::alone(NodeId::parse("o1").expect("a name"));
+        let key = StreamKey::parse(key).expect("a key");
+        let record = StreamRecord {
+            key: key.clone(),
+            node: directory.node().clone(),
+            epoch: Epoch::new(7, 1),
+            identity: None,
+            protocol: "rtmp".to_owned(),
+            state: StreamState::Waiting,
+            since: 1_767_225_540_000,
+            numbering: Numbering::default(),
+        };
+        let claim = directory.claim(record, None).await.expect("free");
+        let held = directory.lookup(&key).expect("claimed");
+        drop(claim);
+        held
+    }
+
+    #[test]
+    fn the_origin_tells_and_viewers_of_all_nodes_are_added() {
+        let served = [
+            told("e1", Part::Pulled, Some(7), 3),
+            told("o1", Part::Origin, Some(7), 1),
+            told("e2", Part::Pulled, Some(7), 0),
+            told("e3", Part::Waiting, None, 2),
+        ];
+        let stream = stream(&served, None, &[], NOW).expect("published");
+        assert_eq!(stream.encoder.as_deref(), Some("told by o1"));
+        assert_eq!(stream.viewers, 6);
+        assert_eq!(stream.viewers_by_protocol.get("rtmp"), Some(&6));
+    }
+
+    #[test]
+    fn of_two_origins_the_newer_publish_counts() {
+        let served = [
+            told("o1", Part::Origin, Some(7), 0),
+            told("o2", Part::Origin, Some(8), 0),
+            told("e1", Part::Pulled, Some(9), 0),
+        ];
+        let by = |served: &[Served]| stream(served, None, &[], NOW).and_then(|it| it.encoder);
+        assert_eq!(by(&served[..2]).as_deref(), Some("told by o2"));
+        assert_eq!(by(&served).as_deref(), Some("told by e1"));
+    }
+
+    #[test]
+    fn what_nobody_publishes_is_no_stream() {
+        let served = [told("e1", Part::Waiting, None, 2)];
+        assert_eq!(stream(&served, None, &[], NOW), None);
+        assert_eq!(stream(&[], None, &[], NOW), None);
+    }
+
+    #[test]
+    fn viewers_of_a_silent_node_are_known_from_the_node_it_pulls_from() {
+        let mut origin = told("o1", Part::Origin, Some(7), 1);
+        for node in ["e1", "e2"] {
+            let rtmp = BTreeMap::from([("rtmp".to_owned(), 5)]);
+            origin.edges.insert(node.to_owned(), rtmp);
+        }
+        let served = [origin, told("e2", Part::Pulled, Some(7), 4)];
+        let silent = ["e1".to_owned()];
+        let stream = stream(&served, None, &silent, NOW).expect("published");
+        assert_eq!(stream.viewers, 1 + 5 + 4);
+    }
+
+    #[tokio::test]
+    async fn of_a_silent_origin_the_directory_tells() {
+        let records = [held("live/cam").await, held("live/other").await];
+        let served = [told("e1", Part::Pulled, Some(7), 3)];
+        let merged = streams(served.into_iter(), &records, &["o1".to_owned()], NOW);
+        let keys: Vec<_> = merged.iter().map(|it| it.stream_key.as_str()).collect();
+        assert_eq!(keys, ["live/cam", "live/other"]);
+        assert_eq!(merged[0].encoder.as_deref(), Some("told by e1"));
+        let other = &merged[1];
+        assert_eq!((other.state, other.active), (State::Waiting, false));
+        assert_eq!(other.origin.as_deref(), Some("o1"));
+        assert_eq!((other.epoch, other.duration), (Some(7), Some(60)));
+        assert_eq!(other.video_codec, None);
+    }
+}

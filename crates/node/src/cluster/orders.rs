@@ -41,14 +41,14 @@ impl Cluster {
         let inner = &self.0;
         match action {
             Action::Drain => {
-                inner.leave();
+                inner.leave.order();
                 Ok(())
             }
             Action::Stop(key) => inner.stop_here(&key).await,
             Action::Disconnect { key, subscriber } => {
                 inner.disconnect_here(&key, &subscriber).await
             }
-            Action::Warm { key, until } => inner.warm_here(key, until).await,
+            // What is to be warm is a setting, which this node follows.
             _ => return Err(unsupported("the order")),
         }
         .map_or_else(|refusal| Err(refusal.into()), |()| Ok(String::new()))
@@ -152,7 +152,7 @@ impl Inner {
 
     async fn drain(&self, name: &str) -> Result<Draining, Refusal> {
         if name == self.here.id() {
-            self.leave();
+            self.leave.order();
         } else {
             let node = self.other(name)?;
             self.order_other(&node, Action::Drain).await?;
@@ -161,12 +161,6 @@ impl Inner {
             message: "node is draining".to_owned(),
             node: name.to_owned(),
         })
-    }
-
-    fn leave(&self) {
-        if !self.leave.send_replace(true) {
-            info!("the node is ordered to leave");
-        }
     }
 
     /// Another node, by its name.

@@ -125,24 +125,11 @@ pub struct Draining {
 pub struct Warm {
     /// The stream.
     pub stream_key: String,
-    /// The nodes that pull it from now on.
+    /// The nodes that pull it from now on, as things are; fewer than wanted where there are no more.
     pub edges: Vec<String>,
     /// How long; left out: until told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// The nodes that do not.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub failed: Vec<WarmFailure>,
-}
-
-/// A node does not keep a stream warm.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct WarmFailure {
-    /// The node.
-    pub node: String,
-    /// Why not.
-    pub error: String,
 }
 
 /// Why there is no answer, or nothing was done.

@@ -55,6 +55,18 @@ pub enum Part {
     Waiting,
 }
 
+impl Part {
+    /// Its name in the interface.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Pulled => "pulled",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
 /// Whoever knows most of a stream: the origin of the newest publish, or else who pulls that.
 pub(crate) fn best(served: &[Served]) -> Option<&Served> {
     let rank = |served: &&Served| (std::cmp::Reverse(served.stream.epoch), served.part);
