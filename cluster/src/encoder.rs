@@ -131,6 +131,8 @@ struct Record {
     /// When a server took the stream.
     accepted: Vec<Instant>,
     is_live: bool,
+    /// Where it is accepted, or tries to be.
+    url: Option<String>,
     /// Why it was refused, or lost its connection.
     failures: Vec<(Instant, String)>,
     /// How often a server asked it to reconnect.
@@ -166,6 +168,20 @@ impl Encoder {
     /// How often a server asked it to reconnect.
     pub fn requests(&self) -> usize {
         self.shared.record().requests
+    }
+
+    /// Where it publishes at the moment, or tries to.
+    pub fn url(&self) -> Option<String> {
+        self.shared.record().url.clone()
+    }
+
+    /// Goes on with these URLs when it next has to connect.
+    pub fn next(&self, urls: &[&str]) {
+        let urls: Vec<_> = urls.iter().map(|&url| url.to_owned()).collect();
+        self.urls.send_if_modified(|now| {
+            *now = urls;
+            false
+        });
     }
 
     /// Breaks its connection off and goes on with these URLs.
@@ -234,6 +250,7 @@ async fn run(options: EncoderOptions, mut urls: watch::Receiver<Vec<String>>, sh
         let url = asked
             .take()
             .unwrap_or_else(|| list[turn % list.len()].clone());
+        shared.change(|record| record.url = Some(url.clone()));
         let end = tokio::select! {
             end = publish(&options, &url, &shared) => end,
             changed = urls.changed() => match changed {
@@ -340,20 +357,22 @@ impl Shared {
     }
 }
 
-/// A frame's payload with a text at its end.
+/// A frame's payload with a text in it.
 fn stamped(tag: &Tag, text: &str) -> Bytes {
+    let short = |size: usize| u8::try_from(size).expect("a short text");
     let mut payload = tag.payload.to_vec();
     if tag.is_video() {
         // A unit of H.264 of its own: supplemental information, unregistered user data.
-        let size = text.len() + 16;
-        let length = u32::try_from(size + 4).expect("a short text");
-        payload.extend(length.to_be_bytes());
-        payload.extend([6, 5, u8::try_from(size).expect("a short text")]);
+        let size = short(text.len() + 16);
+        payload.extend((u32::from(size) + 4).to_be_bytes());
+        payload.extend([6, 5, size]);
         payload.extend([b'-'; 16]);
-    }
-    payload.extend(text.as_bytes());
-    if tag.is_video() {
+        payload.extend(text.as_bytes());
         payload.push(0x80);
+    } else {
+        // A data element of AAC goes first: what follows the last one would be taken for another frame.
+        let element = [0x80, short(text.len())].into_iter().chain(text.bytes());
+        payload.splice(2..2, element);
     }
     payload.into()
 }

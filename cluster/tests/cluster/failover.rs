@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use testkit::{Clip, Recipe};
 use tokio::time::Instant;
-use weir_cluster::{Cluster, Encoder, EncoderOptions, Viewer};
+use weir_cluster::{Builder, Cluster, Encoder, EncoderOptions, FfmpegEncoder, Viewer};
 
 use crate::decoder::Decoder;
 use crate::trace::{Run, Trace, undisturbed};
@@ -13,6 +13,8 @@ use crate::trace::{Run, Trace, undisturbed};
 const LIMIT: Duration = Duration::from_secs(30);
 /// After the encoder is back, viewers wait so long at most.
 const SWITCH: Duration = Duration::from_secs(1);
+/// A lease lasts longer than this after the death of its node, and an encoder that is known does not wait for it.
+const LEASE: Duration = Duration::from_millis(2500);
 
 /// How it is known that it is the same encoder that comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +41,50 @@ async fn many_viewers_stay_while_origins_die_one_after_the_other() {
     fail_over(Known::NotAtAll, 400, 4).await;
 }
 
+#[tokio::test]
+async fn ffmpeg_plays_on_when_the_origin_dies_to_which_ffmpeg_publishes() {
+    let cluster = cluster(Known::ByToken).balanced().start().await;
+    let balancer = cluster.balancer();
+    let clip = Clip::of(Recipe::H264_AAC);
+    let url = balancer.ingest_url("live/cam?token=secret");
+    let place = cluster.place("encoder");
+    let encoder = FfmpegEncoder::start(&place, &clip.file, &[&url], Duration::from_millis(300));
+    let publishing = "weir_publishers{protocol=\"rtmp\"}";
+    let has_it = async || {
+        for origin in cluster.origins().filter(|origin| origin.is_running()) {
+            if origin.metric(publishing).await > 0.0 {
+                return Some(origin);
+            }
+        }
+        None
+    };
+    let first = cluster.until("ffmpeg to publish", LIMIT, has_it).await;
+    let url = balancer.url("live/cam");
+    let (mut decoder, viewer) = (Decoder::play(&url), Viewer::play(&url));
+    decoder.goes_on(30, LIMIT).await;
+
+    first.kill().await;
+    cluster.until("ffmpeg to be back", LIMIT, has_it).await;
+    decoder.goes_on(60, LIMIT).await;
+    assert!(encoder.starts() >= 2);
+    decoder.was_content().await;
+    let seen = viewer.seen();
+    undisturbed("the viewer", &seen);
+    assert_eq!(seen.backwards(), None);
+}
+
+fn cluster(known: Known) -> Builder {
+    let cluster = Cluster::builder().etcd(1).origins(2).edges(2);
+    let cluster = cluster.set("limits.headroom=1");
+    match known {
+        Known::ByToken => cluster.set(r#"auth.static={"live/*" = { publish = "secret" }}"#),
+        Known::NotAtAll => cluster,
+    }
+}
+
 /// Origins that have the stream die one after the other, while that many watch at two edges.
 async fn fail_over(known: Known, viewers: usize, deaths: usize) {
-    let mut cluster = Cluster::builder()
-        .etcd(1)
-        .origins(2)
-        .edges(2)
-        .set("limits.headroom=1");
-    if known == Known::ByToken {
-        cluster = cluster.set(r#"auth.static={"live/*" = { publish = "secret" }}"#);
-    }
-    let cluster = cluster.start().await;
+    let cluster = cluster(known).start().await;
     let origins = ["o1", "o2"].map(|name| cluster.node(name));
     let token = match known {
         Known::ByToken => "?token=secret",
@@ -76,6 +111,8 @@ async fn fail_over(known: Known, viewers: usize, deaths: usize) {
         dies.kill().await;
         let back = encoder.accepted_times(death + 1, LIMIT).await;
         outages.push(back - killed);
+        let waited = back - killed > LEASE;
+        assert_eq!(waited, known == Known::NotAtAll, "{outages:?}");
         all_go_on(&viewers, 100).await;
         decoder.goes_on(40, LIMIT).await;
         has_it(&cluster, origins[death % origins.len()].name()).await;

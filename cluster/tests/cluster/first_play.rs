@@ -1,7 +1,5 @@
 //! The first plays of a stream, all at the same moment.
 
-use std::time::Duration;
-
 use flv::Tag;
 use futures::future::join_all;
 use testkit::{Clip, Heard, Peer, Publisher, Recipe, sent};

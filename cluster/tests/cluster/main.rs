@@ -3,6 +3,7 @@
 mod decoder;
 mod failover;
 mod first_play;
+mod leaving;
 mod pull_faults;
 mod takeover;
 mod trace;

@@ -100,7 +100,7 @@ impl Gate {
         tag.seq < self.joined_at
     }
 
-    /// Judges a tag that is about to be written at `now` (nanoseconds, as the tags' ingest).
+    /// Judges a tag that is about to be written at `now` (nanoseconds, as when the tags came).
     pub(crate) fn judge(&mut self, tag: &MarkedTag, now: i64) -> Verdict {
         if !tag.tag.is_frame() {
             // Configuration, metadata: without them nothing that follows can be decoded.
@@ -118,7 +118,7 @@ impl Gate {
         let lag = if self.was_there(tag) {
             0
         } else {
-            now.saturating_sub(tag.ingest)
+            now.saturating_sub(tag.came)
         };
         if lag > self.drop_after {
             return Verdict::TooSlow;
@@ -151,5 +151,43 @@ impl Gate {
         } else {
             Verdict::Send
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flv::Kind;
+    use media::{Epoch, Limits, Ring, Start};
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// A picture that came to this node so long after it came to its origin.
+    fn picture(came: i64) -> MarkedTag {
+        let ring = Ring::new(Limits::default());
+        let (mut cursor, _) = ring.cursor(Start::Live);
+        let tag = Tag::new(Kind::Video, 0, vec![0x27, 1, 0, 0, 0, 9].into());
+        let pushed = ring.begin(Epoch::new(1, 1), 0).push(tag, 0);
+        pushed.expect("no other publisher");
+        let batch = cursor.read().expect("a tag");
+        let tag = batch.iter().next().expect("a tag");
+        MarkedTag {
+            came,
+            ..tag.clone()
+        }
+    }
+
+    #[test]
+    fn a_tag_that_came_late_is_not_the_players_lag() {
+        let mut gate = Gate::new(
+            Wants::both(Tracks::All),
+            Waits::default(),
+            &EgressConfig::default(),
+        );
+        let late = 60 * SECOND;
+        assert_eq!(gate.judge(&picture(late), late + SECOND), Verdict::Send);
+        let lags = Verdict::LeaveOut(Reason::Lags);
+        assert_eq!(gate.judge(&picture(late), late + 3 * SECOND), lags);
     }
 }

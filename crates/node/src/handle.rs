@@ -11,12 +11,14 @@ use directory::{Directory, NodeId};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
+use crate::cluster::Cluster;
 use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
 use crate::context::Context;
 use crate::keeper::Place;
 use crate::listener::Endpoint;
 use crate::membership::Membership;
 use crate::node::{self, Part};
+use crate::status::{Answer, Done, Order, Question, Refusal};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -83,6 +85,7 @@ struct Inner {
     /// The directory was reached once.
     has_joined: AtomicBool,
     drain_timeout: Duration,
+    cluster: Cluster,
     context: Arc<Context>,
 }
 
@@ -122,6 +125,7 @@ impl Node {
             parts,
         };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
+        let cluster = Cluster::new(&context, actor.clone());
         let draining = AtomicBool::new(false);
         Ok(Node {
             inner: Arc::new(Inner {
@@ -131,6 +135,7 @@ impl Node {
                 draining,
                 has_joined: AtomicBool::new(false),
                 drain_timeout,
+                cluster,
                 context,
             }),
         })
@@ -179,6 +184,21 @@ impl Node {
         ]
     }
 
+    /// Answers for the whole cluster.
+    pub async fn ask_cluster(&self, question: Question) -> Result<Answer, Refusal> {
+        self.inner.cluster.ask(question).await
+    }
+
+    /// Does something in the cluster, here or wherever it is to be done.
+    pub async fn order_cluster(&self, order: Order) -> Result<Done, Refusal> {
+        self.inner.cluster.order(order).await
+    }
+
+    /// Returns once an order came for this node to leave. Who hosts it drains it then.
+    pub async fn leave_ordered(&self) {
+        self.inner.context.leave.ordered().await;
+    }
+
     /// Ends a stream and disconnects its publisher.
     pub fn stop_stream(&self, key: media::StreamKey, why: &str) {
         drop(
@@ -216,6 +236,11 @@ impl Node {
                 .await,
         );
         self.inner.context.membership.directory.leave().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.inner.context
     }
 
     #[cfg(test)]

@@ -20,6 +20,7 @@ mod auth;
 mod burst;
 mod catch_up;
 mod chance;
+mod cluster;
 pub mod config;
 mod connection;
 mod context;
@@ -37,11 +38,13 @@ mod pull;
 mod pump;
 mod relay_server;
 mod seat;
+pub mod status;
 mod stream;
 mod subscriber;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod warm;
 
 pub use config::Config;
 pub use handle::{Health, Node, StartError};

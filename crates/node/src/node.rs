@@ -59,6 +59,10 @@ pub(crate) enum Message {
     StopStream(StreamKey, String),
     StartPart(usize),
     Streams(RpcReplyPort<usize>),
+    /// All streams there are.
+    Snapshots(RpcReplyPort<Vec<ActorRef<stream::Message>>>),
+    /// The stream of a key, if there is one.
+    Find(StreamKey, RpcReplyPort<Option<ActorRef<stream::Message>>>),
     /// Whether all parts run.
     Listening(RpcReplyPort<bool>),
     /// Is about to leave: says so, and goes on for a while.
@@ -224,6 +228,14 @@ impl Actor for Node {
                 }
             }
             Message::Streams(reply) => drop(reply.send(state.streams.len())),
+            Message::Snapshots(reply) => {
+                let streams = state.streams.values();
+                drop(reply.send(streams.map(|entry| entry.stream.clone()).collect()));
+            }
+            Message::Find(key, reply) => {
+                let found = state.streams.get(&key);
+                drop(reply.send(found.map(|entry| entry.stream.clone())));
+            }
             Message::Listening(reply) => {
                 let all = state.parts.iter().all(Watched::runs);
                 drop(reply.send(all));

@@ -136,6 +136,8 @@ pub(crate) enum PlayEnd {
     TooSlow,
     /// The node goes away.
     NodeLeaves,
+    /// An operator wants it gone.
+    Removed,
     /// A fault of ours.
     Fault,
 }

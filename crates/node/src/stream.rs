@@ -8,6 +8,7 @@ mod feuds;
 mod lending;
 mod publishing;
 mod pulling;
+mod snapshot;
 mod standby;
 
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Peer, PlayEnd};
 use crate::pull;
+use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
 pub(crate) use feuds::Feuds;
 use lending::Lent;
@@ -84,6 +86,10 @@ pub(crate) enum Message {
     Retire,
     /// Disconnects its publisher and ends it.
     Stop(String),
+    /// What there is to say of it at this moment.
+    Snapshot(RpcReplyPort<StreamSnapshot>),
+    /// Disconnects the player of this number; false if there is none.
+    Disconnect(u64, RpcReplyPort<bool>),
     #[cfg(test)]
     Panic,
     #[cfg(test)]
@@ -96,6 +102,8 @@ pub(crate) enum Message {
 pub(crate) struct PublishRequest {
     pub(crate) peer: Arc<Peer>,
     pub(crate) identity: Option<Identity>,
+    /// What the encoder calls itself.
+    pub(crate) encoder: String,
 }
 
 pub(crate) type PublishReply = RpcReplyPort<Result<Published, Refusal>>;
@@ -193,6 +201,8 @@ pub(crate) struct State {
     asking: Vec<(SubscribeRequest, SubscribeReply)>,
     lent: Lent,
     subscribers: Vec<ActorRef<subscriber::Message>>,
+    /// What there is to say of them.
+    viewers: Vec<Subscribed>,
     warm: bool,
     /// The number of requests at which it became unwatched.
     lingers_since: Option<u64>,
@@ -255,6 +265,7 @@ impl Actor for Stream {
             asking: Vec::new(),
             lent: Lent::default(),
             subscribers: Vec::new(),
+            viewers: Vec::new(),
             warm: false,
             lingers_since: None,
             draining: false,
@@ -341,6 +352,15 @@ impl Actor for Stream {
                 }
                 state.end(&myself, &why);
             }
+            Message::Snapshot(reply) => drop(reply.send(state.snapshot())),
+            Message::Disconnect(number, reply) => {
+                let mut players = state.subscribers.iter();
+                let player = players.find(|player| player.get_id().pid() == number);
+                if let Some(player) = player {
+                    drop(player.cast(subscriber::Message::End(PlayEnd::Removed)));
+                }
+                drop(reply.send(player.is_some()));
+            }
             #[cfg(test)]
             Message::Panic => panic!("asked to"),
             #[cfg(test)]
@@ -386,6 +406,7 @@ impl Actor for Stream {
         if state.subscribers.len() != before {
             state.tell_viewers();
         }
+        state.viewers.retain(|viewer| viewer.id != gone);
         state.settle(&myself);
         Ok(())
     }
@@ -425,6 +446,7 @@ impl State {
                 limit,
             });
         }
+        let address = request.peer.addr;
         let arguments = subscriber::Arguments {
             context: Arc::clone(&self.context),
             ring: self.ring.clone(),
@@ -441,6 +463,12 @@ impl State {
                 return Err(Refusal::Fault);
             }
         };
+        self.viewers.push(Subscribed {
+            id: subscriber.get_id(),
+            address,
+            protocol: "rtmp",
+            since: self.context.clock.now() / 1_000_000,
+        });
         self.subscribers.push(subscriber.clone());
         self.tell_viewers();
         if expected {

@@ -1,5 +1,6 @@
 //! The actors together, over real sockets: who takes whom along when something fails.
 
+mod cluster;
 pub(crate) mod pair;
 mod standby;
 

@@ -46,6 +46,8 @@ pub(super) struct Conversation {
     begun: BytesMut,
     publishes: Vec<Publishing>,
     plays: Vec<Playing>,
+    /// What the peer calls itself.
+    program: Box<str>,
     /// It is over a limit, and is told so when it connects.
     refusal: Option<String>,
     refused_plays: u32,
@@ -101,6 +103,7 @@ impl Conversation {
             begun: BytesMut::new(),
             publishes: Vec::new(),
             plays: Vec::new(),
+            program: Box::default(),
             refusal,
             refused_plays: 0,
             sent: 0,
@@ -327,6 +330,17 @@ impl Conversation {
                 );
                 self.session.end_play(stream_id);
             }
+            PlayEnd::Removed => {
+                let why = "an operator disconnected this player";
+                info!(why, "play ended");
+                self.session.notify(
+                    stream_id,
+                    command::Level::Error,
+                    "NetStream.Play.Failed",
+                    why,
+                );
+                self.session.end_play(stream_id);
+            }
             PlayEnd::Fault => {
                 let why = "the stream failed on the server; play it again";
                 self.session.notify(
@@ -359,7 +373,11 @@ impl Conversation {
                     self.say_goodbye(why);
                 }
                 for playing in &self.plays {
-                    drop(playing.subscriber.cast(subscriber::Message::LeaveAtKeyframe));
+                    drop(
+                        playing
+                            .subscriber
+                            .cast(subscriber::Message::LeaveAtKeyframe),
+                    );
                 }
             }
             Moves::Encoder | Moves::Player => {}

@@ -275,8 +275,11 @@ impl Running<'_> {
         match event {
             Event::Described(described) => self.describe(*described),
             Event::Tags(tags) => {
+                let now = self.feed.context.clock.now();
                 for mut tag in tags {
                     tag.ingest = tag.ingest.saturating_sub(self.ahead);
+                    // A way that was slow or broken is not the players' lag.
+                    tag.came = now;
                     match self.replica.push(tag) {
                         Ok(_) => {}
                         Err(Refused::Fenced(_)) => return Some(Over::Elsewhere),

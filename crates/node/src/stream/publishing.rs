@@ -37,6 +37,7 @@ pub(super) struct Current {
     pub(super) peer: Arc<Peer>,
     pub(super) identity: Option<Fingerprint>,
     pub(super) since: i64,
+    pub(super) encoder: String,
     _counted: Held,
 }
 
@@ -370,7 +371,7 @@ impl State {
         reply: PublishReply,
         numbering: &hls::Numbering,
     ) {
-        if let Some(published) = self.publish(myself, request.peer, numbering) {
+        if let Some(published) = self.publish(myself, request.peer, request.encoder, numbering) {
             // If the asker is gone by now, dropping what it was sent says so.
             drop(reply.send(Ok(published)));
         }
@@ -381,6 +382,7 @@ impl State {
         &mut self,
         myself: &ActorRef<Message>,
         peer: Arc<Peer>,
+        encoder: String,
         numbering: &hls::Numbering,
     ) -> Option<Published> {
         let record = self.record.as_ref()?;
@@ -395,13 +397,17 @@ impl State {
             None => self.ring.begin(epoch, now),
         };
         info!(parent: &self.span, peer = %peer.addr, epoch = epoch.number, "published");
-        let about = self.about(record, &peer, numbering, cuts.as_ref());
+        let about = About {
+            encoder: encoder.clone(),
+            ..self.about(record, &peer, numbering, cuts.as_ref())
+        };
         self.lent.describe(epoch, about);
         let current = Current {
             epoch,
             peer,
             identity: record.identity,
             since: now,
+            encoder,
             _counted: self.context.metrics.publisher(),
         };
         if let Phase::Live(evicted) = std::mem::replace(&mut self.phase, Phase::Live(current)) {

@@ -17,8 +17,16 @@ pub(super) struct Pulled {
     /// Whether anybody has the stream, as far as it is known.
     is_there: Option<bool>,
     is_fed: bool,
-    /// The node that it comes from, and what that one says of it.
-    pub(super) from: Option<(String, About)>,
+    /// Where it comes from, or came from last.
+    pub(super) from: Option<From>,
+}
+
+/// The node that a stream comes from, and what that one says of it.
+pub(super) struct From {
+    pub(super) node: String,
+    pub(super) about: About,
+    /// Milliseconds since 1970.
+    pub(super) since: i64,
 }
 
 impl Drop for Pulled {
@@ -117,7 +125,11 @@ impl State {
                     info!(parent: span, node, epoch = epoch.number, "pulled");
                 }
                 pulled.is_fed = true;
-                pulled.from = Some((node, began.about));
+                pulled.from = Some(From {
+                    node,
+                    about: began.about,
+                    since: self.context.clock.now() / 1_000_000,
+                });
                 self.epoch = self.epoch.max(Some(epoch));
                 self.counted = self.context.metrics.stream("live");
             }
@@ -189,8 +201,9 @@ impl State {
         if self.is_unwatched() {
             return self.end(myself, why);
         }
-        let is_watched =
-            self.warm || self.standby.is_some() || !(self.subscribers.is_empty() && self.asking.is_empty());
+        let is_watched = self.warm
+            || self.standby.is_some()
+            || !(self.subscribers.is_empty() && self.asking.is_empty());
         if is_watched {
             self.phase = Phase::Pulled;
             self.want_pull(myself).await;

@@ -25,6 +25,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(super) struct Standby {
     peer: Arc<Peer>,
     identity: Option<Fingerprint>,
+    encoder: String,
     ring: Ring,
     epoch: Epoch,
     _counted: Held,
@@ -57,6 +58,7 @@ impl State {
         info!(parent: &self.span, peer = %request.peer.addr, "stands by");
         self.standby = Some(Standby {
             identity: self.fingerprint(&request),
+            encoder: request.encoder,
             peer: request.peer,
             ring,
             epoch,
@@ -146,7 +148,7 @@ impl State {
             return;
         };
         let peer = Arc::clone(&standby.peer);
-        if let Some(published) = self.publish(myself, peer, numbering) {
+        if let Some(published) = self.publish(myself, peer, standby.encoder, numbering) {
             standby.peer.post(Command::Promote(Box::new(Promotion {
                 from: standby.epoch,
                 aside: standby.ring,

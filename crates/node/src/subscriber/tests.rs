@@ -255,7 +255,7 @@ async fn a_pause_after_the_end_ends_the_play() {
 #[tokio::test]
 async fn who_is_to_leave_gets_all_up_to_the_next_keyframe_and_is_told_then() {
     let mut player = Player::new().await;
-    let mut send = |player: &mut Player, dts, key| {
+    let send = |player: &mut Player, dts, key| {
         let now = player.context.clock.now();
         let sent = player.publisher.push(picture(dts, key), now);
         sent.expect("no other publisher");

@@ -192,6 +192,7 @@ impl Steps {
             time: self.ms * NS_PER_MS + fine,
             composition: within(Some(tag.composition), MAX_NS)?,
             ingest: self.ingest,
+            came: 0,
             version: self.version,
             keypoint: tag.keypoint,
             repeat: tag.repeat,

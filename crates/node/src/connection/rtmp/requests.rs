@@ -28,6 +28,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// stream that is not there, and must not fill the log.
 const REFUSALS_SHOWN: u32 = 10;
 
+/// How much is kept of what a peer calls itself.
+const PROGRAM: usize = 64;
+
 impl Conversation {
     pub(super) async fn asked(&mut self, event: Event) -> io::Result<()> {
         match event {
@@ -93,6 +96,7 @@ impl Conversation {
         match refusal {
             None => {
                 debug!(app = connect.app, encoder = connect.flash_ver, "connected");
+                self.program = connect.flash_ver.chars().take(PROGRAM).collect();
                 self.session.accept_connect();
             }
             Some(why) => {
@@ -127,6 +131,7 @@ impl Conversation {
         let request = PublishRequest {
             peer: std::sync::Arc::clone(&self.peer),
             identity,
+            encoder: self.program.to_string(),
         };
         // Who has the key may have to be waited for.
         let config = &self.context.config;

@@ -13,6 +13,7 @@ fn tag(number: u64, ms: i64, payload: &'static [u8]) -> Relayed {
         time: ms * NS_PER_MS,
         composition: 0,
         ingest: 0,
+        came: 0,
         version: 0,
         keypoint: false,
         repeat: false,
