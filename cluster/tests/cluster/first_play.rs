@@ -28,6 +28,9 @@ async fn first_plays(players: usize) {
         .balanced()
         .set("limits.headroom=1")
         .set("pull.linger=1s")
+        // Whoever is late is not to miss anything: so many players take a small machine a while.
+        .set("egress.max_lag=30s")
+        .set("egress.drop_after=60s")
         .start()
         .await;
     let origin = cluster.node("o1");

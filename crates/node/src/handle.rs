@@ -279,7 +279,9 @@ fn bind(config: &Config, is_clustered: bool) -> Result<Vec<Endpoint>, StartError
         endpoints.push(endpoint.map_err(failed("rtmps.listen", listen))?);
     }
     if is_clustered || config.is_clustered() {
-        let listen = config.relay_listen().unwrap_or_else(|| Listen::any(0));
+        let listen = config.relay.listen.as_deref();
+        let listen = listen.and_then(|listen| listen.parse().ok());
+        let listen = listen.unwrap_or_else(|| Listen::any(0));
         let endpoint = Endpoint::bind("relay", &listen, None);
         endpoints.push(endpoint.map_err(failed("relay.listen", &listen))?);
     }

@@ -29,6 +29,7 @@ mod gate;
 mod handle;
 mod keeper;
 mod listener;
+mod locate;
 mod membership;
 mod metrics;
 mod node;

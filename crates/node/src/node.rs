@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use directory::Held;
+use directory::{Held, StreamRecord};
 use media::StreamKey;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use relay::{Refusal as No, RefusalCode};
@@ -40,8 +40,8 @@ pub(crate) enum Message {
     Lend(LendRequest),
     /// Another node wants a key.
     Release(ReleaseRequest),
-    /// Whether the stream is published here.
-    Locate(StreamKey, RpcReplyPort<bool>),
+    /// What there is to say of the stream in the directory, if it is published here.
+    Locate(StreamKey, RpcReplyPort<Option<StreamRecord>>),
     /// The directory says something new about the stream.
     StreamChanged(StreamKey),
     /// A key of this node is another's.
@@ -171,7 +171,7 @@ impl Actor for Node {
             },
             Message::Locate(key, reply) => match state.streams.get(&key) {
                 Some(entry) => drop(entry.stream.cast(stream::Message::Locate(reply))),
-                None => drop(reply.send(false)),
+                None => drop(reply.send(None)),
             },
             Message::StreamChanged(key) => {
                 state.absent.forget(&key);
@@ -396,6 +396,9 @@ impl State {
         };
         match Actor::spawn_linked(None, Stream, arguments, myself.get_cell()).await {
             Ok((stream, _)) => {
+                if self.draining {
+                    drop(stream.cast(stream::Message::Draining));
+                }
                 self.streams.insert(
                     key,
                     Entry {

@@ -156,17 +156,14 @@ impl Source for Lender {
     }
 
     fn locate(&self, key: StreamKey) -> BoxFuture<'_, Option<String>> {
-        let located = async move {
+        async move {
             let ask = |reply| node::Message::Locate(key, reply);
             match self.node.call(ask, Some(ANSWER_TIME)).await {
-                Ok(CallResult::Success(here)) => here,
-                _ => false,
+                Ok(CallResult::Success(record)) => record.map(|record| record.to_json()),
+                _ => None,
             }
-        };
-        let me = self.context.membership.directory.node().to_string();
-        located
-            .map(move |here| here.then(|| format!("{{\"node\":{me:?}}}")))
-            .boxed()
+        }
+        .boxed()
     }
 
     fn status(&self, query: Query) -> BoxFuture<'_, Result<String, Refusal>> {

@@ -78,8 +78,8 @@ pub(crate) enum Message {
     FeedLeft(u64),
     /// Another node wants its key.
     Release(ReleaseRequest),
-    /// Whether it is published here.
-    Locate(RpcReplyPort<bool>),
+    /// What there is to say of it in the directory, if it is published here.
+    Locate(RpcReplyPort<Option<StreamRecord>>),
     /// The node goes away: others may have the key.
     Draining,
     /// The node has forgotten it, since nobody wants it.
@@ -338,7 +338,7 @@ impl Actor for Stream {
             }
             Message::Locate(reply) => {
                 let here = matches!(state.phase, Phase::Live(_) | Phase::Grace);
-                drop(reply.send(here));
+                drop(reply.send(state.record.clone().filter(|_| here)));
             }
             Message::Draining => {
                 state.draining = true;

@@ -221,6 +221,22 @@ fn wrong_configuration_and_wrong_usage_exit_with_2() {
     }
 }
 
+/// Those of docs/interface.md: whoever uses one finds out here, and not when the web takes its paths.
+#[test]
+fn no_app_has_a_reserved_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let reserved = "api,assets,debug,health,hls,login,logout,metrics,ready,static,stats,vod,watch";
+    let apps = format!("rtmp.apps={reserved}");
+    let (code, _, err) = run(folder.path(), &["check", "--set", &apps]);
+    assert_eq!(code, Some(2), "{err}");
+    for app in reserved.split(',') {
+        assert!(
+            err.contains(&format!("the app {app:?} is reserved")),
+            "{err}"
+        );
+    }
+}
+
 #[test]
 fn version_and_help_are_fine() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -260,9 +260,16 @@ async fn who_is_to_leave_gets_all_up_to_the_next_keyframe_and_is_told_then() {
         let sent = player.publisher.push(picture(dts, key), now);
         sent.expect("no other publisher");
     };
+    let next = |player: &Player| {
+        let mut out = player.peer.lock();
+        out.place(SHARED_MESSAGE_STREAM).standing.next
+    };
     send(&mut player, 0, true);
-    player.told(Message::Start).await;
     send(&mut player, 40, false);
+    player.told(Message::Start).await;
+    while next(&player) != Some(2) {
+        tokio::task::yield_now().await;
+    }
     player.told(Message::LeaveAtKeyframe).await;
     for (dts, key) in [(80, false), (120, true), (160, false)] {
         send(&mut player, dts, key);

@@ -19,7 +19,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use directory::{Directory, Embedded, Held, NodeId, Options};
 use flv::{Kind, Tag};
-use media::StreamKey;
 use rtmp::client::Event;
 use rtmp::net::{Client, ClientError, Puller};
 use tokio::sync::watch;
@@ -57,7 +56,7 @@ impl Cluster {
             let here = || "127.0.0.1:0".parse().expect("an address");
             config.node.role = role;
             config.node.drain_delay = Duration::ZERO;
-            config.node.drain_timeout = Duration::from_secs(3);
+            config.node.drain_timeout = Duration::from_millis(300);
             config.rtmp.listen = Some(here());
             config.relay.listen = Some("127.0.0.1:0".to_owned());
             config.relay.secret = Some(relay::Secret::new("known to all of them".to_owned()));

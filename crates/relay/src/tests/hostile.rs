@@ -85,6 +85,7 @@ async fn who_says_nothing_is_let_go_and_who_is_known_stays() {
 async fn strangers_are_few_at_a_time_and_do_not_count_once_they_are_known() {
     let tuning = Tuning {
         max_strangers: 2,
+        handshake_timeout: Duration::from_secs(3600),
         ..Tuning::default()
     };
     let origin = serve(secret(), tuning).await;

@@ -143,6 +143,22 @@ async fn a_call_of_another_cluster_or_for_another_node_is_refused() {
 }
 
 #[tokio::test]
+async fn a_no_is_proved_too() {
+    let origin = origin().await;
+    let mut calls = raw::client(origin.peer.address()).await;
+    let mistaken = Peer::new("other", origin.peer.address()).expect("a name");
+    let mut request = Request::new(wire::PingRequest {});
+    *request.metadata_mut() =
+        raw::sign(&member("edge"), &mistaken, "Ping", &secret(), unix_millis());
+    let status = soon(calls.ping(request)).await.expect_err("for another");
+    assert!(status.metadata().contains_key("weir-proof"), "{status:?}");
+    // To a stranger nothing is proved, who could use it.
+    let status = soon(calls.ping(Request::new(wire::PingRequest {}))).await;
+    let status = status.expect_err("nothing shown");
+    assert!(!status.metadata().contains_key("weir-proof"), "{status:?}");
+}
+
+#[tokio::test]
 async fn who_only_says_to_be_the_origin_is_no_origin() {
     let edge = client("edge");
     for proof in [Proof::None, Proof::Made] {
@@ -289,6 +305,21 @@ async fn who_has_the_authority_but_no_certificate_is_not_served() {
     let error = read.expect_err("a certificate is required").to_string();
     assert!(error.contains("CertificateRequired"), "{error}");
     assert!(said.is_empty(), "{said:?}");
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_at_all_is_let_go() {
+    let authority = Authority::new();
+    let auth = Auth::tls(authority.issue("127.0.0.1")).expect("files");
+    let tuning = Tuning {
+        handshake_timeout: Duration::from_millis(200),
+        ..Tuning::default()
+    };
+    let origin = serve(auth, tuning).await;
+    let silent = TcpStream::connect(origin.peer.address()).await;
+    let mut silent = silent.expect("connects");
+    let read = soon(silent.read(&mut [0; 16])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }
 
 #[tokio::test]

@@ -36,9 +36,11 @@ async fn a_node_that_takes_publishers_pulls_what_another_has() {
 async fn who_waits_for_a_stream_is_served_when_it_is_published_anywhere() {
     let cluster = Cluster::new(|_, config| config.play.wait = NEVER).await;
     let mut player = cluster.e1.play("a").await;
-    // It has been looked for, and was not there.
-    until("it waits", async || cluster.e1.streams().await == 1).await;
-    let _encoder = Encoder::accepted(&cluster.o1, "a", 1).await;
-    assert_eq!(next_picture(&mut player).await.0, 1);
+    let publish = async {
+        until("it waits", async || cluster.e1.streams().await == 1).await;
+        Encoder::accepted(&cluster.o1, "a", 1).await
+    };
+    let ((mark, _), _encoder) = futures::join!(next_picture(&mut player), publish);
+    assert_eq!(mark, 1);
     cluster.drain().await;
 }
