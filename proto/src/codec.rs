@@ -2,9 +2,12 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use crate::Bounded;
 
 /// Protobuf, where each message is given a buffer of its size before it is written.
 ///
@@ -21,7 +24,7 @@ impl<Out, In> Default for Codec<Out, In> {
 impl<Out, In> tonic::codec::Codec for Codec<Out, In>
 where
     Out: Message + 'static,
-    In: Message + Default + 'static,
+    In: Message + Bounded + Default + 'static,
 {
     type Encode = Out;
     type Decode = In;
@@ -60,12 +63,17 @@ impl<Out: Message> Encoder for Writer<Out> {
 #[derive(Debug)]
 pub struct Reader<In>(PhantomData<In>);
 
-impl<In: Message + Default> Decoder for Reader<In> {
+impl<In: Message + Bounded + Default> Decoder for Reader<In> {
     type Item = In;
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<In>, Status> {
-        let message = In::decode(from).map_err(|error| Status::internal(error.to_string()))?;
+        // In one piece already: it is shared, not copied.
+        let bytes = from.copy_to_bytes(from.remaining());
+        if !In::is_bounded(&bytes) {
+            return Err(Status::internal("a message of more than it may hold"));
+        }
+        let message = In::decode(bytes).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Some(message))
     }
 

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod captures;
+mod gather;
 mod http;
 mod interop;
 mod joining;

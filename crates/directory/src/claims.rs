@@ -94,7 +94,8 @@ impl Claims {
         self.last_id += 1;
         let earlier = self.own.remove(&record.key);
         let (seen, turn) = earlier.map(|own| (own.seen, own.turn)).unwrap_or_default();
-
+        // What others have there may be another by now: the directory is asked.
+        let seen = seen.filter(|held| held.record.node == record.node);
         let own = Own {
             id: self.last_id,
             wanted: Some(record.clone()),

@@ -79,7 +79,7 @@ impl Default for Config {
 pub struct ConfigKey {
     /// Its name, below `directory`.
     pub name: &'static str,
-    /// How its values are written: `choice`, `names`, `text`, `duration`, `file`.
+    /// How its values are written: `choice`, `names`, `text`, `secret`, `duration`, `file`.
     pub kind: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -124,7 +124,7 @@ impl Config {
         },
         ConfigKey {
             name: "password",
-            kind: "text",
+            kind: "secret",
             about: "The user's password.",
         },
         ConfigKey {

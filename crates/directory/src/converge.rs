@@ -107,13 +107,13 @@ impl Shared {
             // Whoever asks for it will see to it.
             return Ok(());
         }
-        match self.converge(key, Op::Claim, deadline).await? {
-            End::Done => self.state().settled(key),
-            End::Lost(held) => self.state().lose(key, Some(held)),
-            End::Unreadable => self.state().lose(key, None),
-            End::Gone(_) => self.state().forget(key),
+        let end = self.converge(key, Op::Claim, deadline).await?;
+        let unreadable = matches!(end, End::Unreadable);
+        match self.state().conclude(key, unreadable) {
+            true => Ok(()),
+            // Something else is to be written by now; not in circles, though.
+            false => Err(Error::TimedOut),
         }
-        Ok(())
     }
 }
 

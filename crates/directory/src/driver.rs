@@ -19,7 +19,7 @@ use crate::store::{Fault, Session, Store};
 
 /// Opening a session does not take longer.
 const CONNECT: Duration = Duration::from_secs(3);
-/// A session that lasted for so long was a good one.
+/// A session, or a watch, that lasted for so long was a good one.
 const GOOD: Duration = Duration::from_secs(5);
 
 /// Drives a member, until it is aborted.
@@ -56,3 +56,6 @@ async fn connect(shared: &Shared, store: &dyn Store) -> Result<Arc<dyn Session>,
     shared.metrics.answered(Op::Connect, began.elapsed());
     Ok(session)
 }
+
+#[cfg(test)]
+mod tests;

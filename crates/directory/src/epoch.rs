@@ -2,6 +2,10 @@
 
 use media::Epoch;
 
+/// Higher numbers are not believed: the year is beyond 140 000, and whoever adds one to a number must
+/// not overflow.
+pub(crate) const MAX: u64 = 1 << 52;
+
 /// The highest epoch number that this process has seen or chosen, over all keys.
 ///
 /// It lives in the process and not in the directory: a directory that is restored from an old
@@ -12,9 +16,11 @@ use media::Epoch;
 pub(crate) struct Highest(u64);
 
 impl Highest {
-    /// `epoch` exists.
+    /// `epoch` exists. One that nobody believes would make all that follow it unbelievable too.
     pub(crate) fn saw(&mut self, epoch: Epoch) {
-        self.0 = self.0.max(epoch.number);
+        if epoch.number < MAX {
+            self.0 = self.0.max(epoch.number);
+        }
     }
 
     /// An epoch above all that exist, chosen at `now` (unix milliseconds) by the node with this
@@ -51,5 +57,11 @@ mod tests {
             "a clock that was set back"
         );
         assert_eq!(highest.next(9000, 7), Epoch::new(9000, 7));
+        highest.saw(Epoch::new(u64::MAX, 9));
+        assert_eq!(
+            highest.next(9000, 7),
+            Epoch::new(9001, 7),
+            "what cannot be is not believed"
+        );
     }
 }

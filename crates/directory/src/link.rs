@@ -4,13 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 use crate::Error;
 use crate::metrics::Op;
 use crate::record::Lease;
 use crate::shared::Shared;
 use crate::store::{Fault, Session};
+
+/// Who is told again and again to ask anew does so after this, not in circles.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// The way to the directory at the moment.
 #[derive(Clone)]
@@ -46,6 +49,7 @@ impl Shared {
         Fut: Future<Output = Result<T, Fault>>,
     {
         let mut link = self.link.subscribe();
+        let mut again = false;
         loop {
             let open = self.open(&mut link, deadline).await?;
             let generation = open.generation;
@@ -67,9 +71,15 @@ impl Shared {
                     return Err(Error::TimedOut);
                 }
             }
-            let next = link.wait_for(|link| !link.is(generation));
+            let next = async {
+                if again {
+                    sleep(AGAIN).await;
+                }
+                link.wait_for(|link| !link.is(generation)).await.map(drop)
+            };
             let next = timeout_at(deadline, next).await.map(drop);
             next.map_err(|_| Error::TimedOut)?;
+            again = true;
         }
     }
 

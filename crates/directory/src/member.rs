@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use media::{Epoch, StreamKey};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::claim::Claim;
 use crate::converge::End;
@@ -27,6 +27,8 @@ use crate::{
 /// After a release the watch is waited for, so that what was released is not looked up any more; no
 /// longer than this.
 const ECHO: Duration = Duration::from_millis(500);
+/// Whoever finds a key busy again after its turn looks again after this.
+const BUSY: Duration = Duration::from_millis(10);
 
 /// A node's membership. Its one task, the [driver](crate::driver), ends with it.
 pub(crate) struct Member {
@@ -37,9 +39,13 @@ pub(crate) struct Member {
 impl Member {
     /// Joins the directory that is kept in `store`. Wants a tokio runtime.
     pub(crate) fn join(store: impl Store, node: NodeId, options: Options) -> Arc<dyn Directory> {
+        Arc::new(Self::start(store, node, options))
+    }
+
+    fn start(store: impl Store, node: NodeId, options: Options) -> Self {
         let shared = Shared::new(node, options, store.leases_expire());
         let driver = tokio::spawn(driver::drive(shared.clone(), Box::new(store)));
-        Arc::new(Self { shared, driver })
+        Self { shared, driver }
     }
 
     fn handle(&self, key: StreamKey, id: u64) -> Claim {
@@ -54,14 +60,23 @@ impl Member {
         let shared = &*self.shared;
         let deadline = Instant::now() + PATIENCE;
         let key = record.key.clone();
+        let mut waited = false;
         let id = loop {
             let ask = shared.state().ask(record.clone(), over);
             match ask {
                 Ask::As(id) => break id,
                 Ask::Held(held) => return Err(ClaimError::Held(held)),
                 Ask::Busy(turn) => {
-                    let turn = tokio::time::timeout_at(deadline, turn.lock()).await;
-                    drop(turn.map_err(|_| Error::TimedOut)?);
+                    let over = async {
+                        // A turn that is nobody's is had at once: do not ask in circles.
+                        if waited {
+                            sleep(BUSY).await;
+                        }
+                        drop(turn.lock().await);
+                    };
+                    let over = timeout_at(deadline, over).await;
+                    over.map_err(|_| Error::TimedOut)?;
+                    waited = true;
                 }
             }
         };
@@ -70,7 +85,7 @@ impl Member {
         let end = shared.converge(claim.key(), Op::Claim, deadline).await;
         match end? {
             End::Done => {
-                shared.state().settled(claim.key());
+                shared.state().settled(claim.key(), claim.id());
                 Ok(claim)
             }
             End::Lost(held) => Err(ClaimError::Held(held)),
@@ -85,27 +100,27 @@ impl Member {
         if !claim.is_of(shared) || !shared.state().change(key, claim.id(), record) {
             return Err(UpdateError::Lost(self.other(key)));
         }
+        let _marked = Marked(shared);
         let end = shared
             .converge(key, Op::Update, Instant::now() + PATIENCE)
-            .await;
+            .await?;
+        let mut state = shared.state();
         match end {
-            Ok(End::Done) => {
-                shared.state().settled(key);
+            End::Done => {
+                state.settled(key, claim.id());
                 Ok(())
             }
-            Ok(End::Lost(held)) => {
-                shared.state().lose(key, Some(held.clone()));
+            End::Lost(held) => {
+                state.lose_claim(key, claim.id(), Some(held.clone()));
                 Err(UpdateError::Lost(Some(held)))
             }
-            Ok(End::Unreadable) => {
-                shared.state().lose(key, None);
+            End::Unreadable => {
+                state.lose_claim(key, claim.id(), None);
                 Err(UpdateError::Lost(None))
             }
-            Ok(End::Gone(_)) => Err(UpdateError::Lost(self.other(key))),
-            Err(error) => {
-                // It is marked; whoever drives will do it.
-                shared.wake.notify_one();
-                Err(error.into())
+            End::Gone(_) => {
+                drop(state);
+                Err(UpdateError::Lost(self.other(key)))
             }
         }
     }
@@ -116,13 +131,10 @@ impl Member {
         if !claim.is_of(shared) || !shared.state().disown(key, claim.id()) {
             return Ok(());
         }
+        let _marked = Marked(shared);
         let end = shared
             .converge(key, Op::Release, Instant::now() + PATIENCE)
-            .await;
-        let Ok(end) = end else {
-            shared.wake.notify_one();
-            return end.map(drop);
-        };
+            .await?;
         shared.state().forget(key);
         if let End::Gone(Some(Revision(at))) = end {
             let mut progress = shared.progress.subscribe();
@@ -153,27 +165,33 @@ impl Member {
         let asked = self
             .shared
             .ask(Op::Setting, Instant::now() + PATIENCE, |open| async move {
+                let mut fixed = None;
                 let change = match put {
                     None => Put::Nothing,
                     Some((value, life)) => {
                         let lease = match life {
                             Life::Kept => Lease::NONE,
                             Life::Node => open.lease,
-                            Life::For(time) => open.session.grant(Term::Fixed(*time)).await?,
+                            Life::For(time) => {
+                                let term = Term::Fixed(whole_seconds(*time));
+                                *fixed.insert(open.session.grant(term).await?)
+                            }
                         };
-                        Put::Value {
-                            value: value.clone(),
-                            lease,
-                        }
+                        let value = value.clone();
+                        Put::Value { value, lease }
                     }
                 };
-                open.session
-                    .write(Write {
-                        key: key.clone(),
-                        when,
-                        change,
-                    })
-                    .await
+                let write = Write {
+                    key: key.clone(),
+                    when,
+                    change,
+                };
+                let outcome = open.session.write(write).await?;
+                if let (Outcome::Differs(_), Some(lease)) = (&outcome, fixed) {
+                    // Nothing hangs on it; if this fails it runs out.
+                    let _ = open.session.revoke(lease).await;
+                }
+                Ok(outcome)
             });
         match asked.await? {
             Outcome::Done(revision) => Ok(Revision(revision)),
@@ -186,6 +204,24 @@ impl Member {
                 (there, _) => Err(SettingError::Changed(there.as_ref().and_then(setting))),
             },
         }
+    }
+}
+
+/// A term that every store takes: at least a second, and at most a century.
+fn whole_seconds(time: Duration) -> Duration {
+    const CENTURY: u64 = 100 * 365 * 24 * 3600;
+    let seconds = time
+        .as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0));
+    Duration::from_secs(seconds.clamp(1, CENTURY))
+}
+
+/// Something is marked, and whoever asks for it may give up waiting: then the driver sees to it.
+struct Marked<'a>(&'a Shared);
+
+impl Drop for Marked<'_> {
+    fn drop(&mut self) {
+        self.0.wake.notify_one();
     }
 }
 
@@ -296,6 +332,12 @@ impl Directory for Member {
 
     fn announce(&self, mut record: NodeRecord) {
         record.id = self.shared.node.clone();
+        // What is no number has no form in the directory, and is never the same.
+        record.load = if record.load.is_nan() {
+            0.0
+        } else {
+            record.load.clamp(0.0, 1.0)
+        };
         self.shared.state().announcing.set(record);
         self.shared.wake.notify_one();
     }
@@ -356,6 +398,7 @@ impl Directory for Member {
     fn leave(&self) -> BoxFuture<'_, ()> {
         async move {
             let shared = &*self.shared;
+            shared.leave();
             let deadline = Instant::now() + PATIENCE;
             let revoked = shared.ask(Op::Release, deadline, |open| async move {
                 match open.lease {
@@ -372,3 +415,6 @@ impl Directory for Member {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

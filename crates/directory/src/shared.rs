@@ -40,8 +40,10 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) link: watch::Sender<Link>,
     up: AtomicBool,
-    /// The lease of this generation is said to be gone.
+    /// The lease of this generation is said to be gone. 0: of none.
     doubted: AtomicU64,
+    /// This node is leaving: it takes no lease any more.
+    leaving: AtomicBool,
     /// The revision up to which the watch has told us everything.
     pub(crate) progress: watch::Sender<i64>,
     /// The driver has something to do.
@@ -64,7 +66,8 @@ impl Shared {
             state: Mutex::new(state),
             link: watch::Sender::new(Link::Connecting),
             up: AtomicBool::new(false),
-            doubted: AtomicU64::new(u64::MAX),
+            doubted: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             progress: watch::Sender::new(0),
             wake: Notify::new(),
             metrics,
@@ -90,7 +93,8 @@ impl Shared {
 
     /// The lease that this session writes under is said to be gone.
     pub(crate) fn doubt_lease(&self, generation: u64) {
-        self.doubted.store(generation, Ordering::Release);
+        // Who asked before the last lease says nothing of that.
+        self.doubted.fetch_max(generation, Ordering::AcqRel);
         self.wake.notify_one();
     }
 
@@ -100,14 +104,16 @@ impl Shared {
 
     /// From here on this session is used, with this lease.
     pub(crate) fn opened(&self, session: Arc<dyn Session>, lease: Lease) -> u64 {
-        let generation = {
-            let mut state = self.state();
-            state.generation += 1;
-            if state.lease != lease {
-                state.lease_changed(lease);
-            }
-            state.generation
-        };
+        // Locked to the end, so that a node that left is not up again.
+        let mut state = self.state();
+        state.generation += 1;
+        let generation = state.generation;
+        if state.lease != lease {
+            state.lease_changed(lease);
+        }
+        if state.is_closed() {
+            return generation;
+        }
         let place = session.place().to_owned();
         self.link.send_replace(Link::Open(Open {
             session,
@@ -117,17 +123,27 @@ impl Shared {
         if !self.up.swap(true, Ordering::AcqRel) {
             tracing::info!(%place, "the directory is reached");
             self.metrics.up(true);
-            self.state().tell([Change::Up(true)]);
+            state.tell([Change::Up(true)]);
         }
         generation
     }
 
+    /// This node is about to leave: what its lease takes with it is not claimed again.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
     /// This node left.
     pub(crate) fn left(&self) {
+        let mut state = self.state();
         self.link.send_replace(Link::Down);
         self.up.store(false, Ordering::Release);
         self.metrics.up(false);
-        self.state().close();
+        state.close();
     }
 
     /// No member of the directory can be reached.

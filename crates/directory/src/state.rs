@@ -100,6 +100,10 @@ impl State {
         self.changes = None;
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.changes.is_none()
+    }
+
     /// The directory answered. When it has been silent for longer than `silence`, leases may have run
     /// out only because nobody could renew them, so it has to settle.
     pub(crate) fn contact(&mut self, silence: Option<Duration>) {

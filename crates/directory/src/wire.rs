@@ -7,15 +7,13 @@ use media::{Epoch, StreamKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::epoch::MAX as MAX_EPOCH;
 use crate::{Fingerprint, NodeId, NodeRecord, Numbering, StreamRecord, StreamState};
 
 /// The version that is written.
 pub(crate) const VERSION: u32 = 1;
 /// Longer values are not read.
 pub(crate) const MAX_VALUE: usize = 64 << 10;
-/// Higher epoch numbers are not believed: the year is beyond 140 000, and whoever adds one to a
-/// number must not overflow.
-const MAX_EPOCH: u64 = 1 << 52;
 
 /// Why a value is not understood.
 #[derive(Debug, thiserror::Error)]

@@ -92,8 +92,57 @@ async fn a_watch_that_is_overtaken_lists_anew() {
     assert_eq!(b.lookup(&key), None);
     assert_eq!(changes.next().await, Some(Change::Stream(key.clone())));
     assert_eq!(b.lookup(&key), a.lookup(&key));
-    // And watches from there.
+    // And watches from there, and believes what it hears: nothing was away.
+    let began = tokio::time::Instant::now();
     a.release(claim).await.expect("releases");
     assert_eq!(changes.next().await, Some(Change::Stream(key.clone())));
     assert_eq!(b.lookup(&key), None);
+    assert!(began.elapsed() < LEASE, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_predecessor_takes_nothing_along() {
+    let hub = Embedded::new();
+    let before = hub.join(id("a"), Options::default());
+    eventually(&before, "it is in", || before.is_up()).await;
+    let left = before.claim(live_record(&before, &live_key("left")), None);
+    let left = left.await.expect("nobody has it");
+    let a = hub.join(id("a"), Options::default());
+    eventually(&a, "it is in", || a.is_up()).await;
+    let claim = a.claim(live_record(&a, &live_key("cam")), None).await;
+    let claim = claim.expect("nobody has it");
+    let standing = a.standing(&claim);
+    drop((left, before));
+    eventually(&a, "what was left is gone", || {
+        a.lookup(&live_key("left")).is_none()
+    })
+    .await;
+    assert_eq!(a.standing(&claim), standing);
+    assert!(a.lookup(&live_key("cam")).is_some());
+}
+
+#[tokio::test]
+async fn no_lease_is_granted_twice() {
+    let hub = Embedded::new();
+    let before = hub.snapshot();
+    let a = hub.join(id("a"), Options::default());
+    let claim = a.claim(live_record(&a, &live_key("cam")), None).await;
+    let claim = claim.expect("nobody has it");
+    hub.cut(&id("a"));
+    hub.restore(before);
+    let b = hub.join(id("b"), Options::default());
+    let of_b = b.claim(live_record(&b, &live_key("other")), None).await;
+    let of_b = of_b.expect("nobody has it");
+    hub.heal(&id("a"));
+    eventually(&a, "it is claimed again", || {
+        b.lookup(&live_key("cam")).is_some()
+    })
+    .await;
+    let standing = b.standing(&of_b);
+    hub.expire(&id("a"));
+    eventually(&a, "it is claimed again", || {
+        matches!(a.standing(&claim), directory::Standing::Held(revision) if revision.number() > 2)
+    })
+    .await;
+    assert_eq!(b.standing(&of_b), standing, "that was a's lease alone");
 }

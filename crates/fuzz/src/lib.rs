@@ -17,6 +17,7 @@ mod memory;
 mod pieces;
 mod rtmp_peer;
 mod server_session;
+mod to_amf0;
 mod url;
 mod weight;
 
@@ -29,6 +30,7 @@ pub use self::codec::{codec_audio, codec_video};
 pub use self::flv_file::flv_file;
 pub use self::flv_tag::flv_tag;
 pub use self::server_session::server_session;
+pub use self::to_amf0::to_amf0;
 pub use self::url::url;
 
 /// A harness: it returns if all is well with the parser.
@@ -46,5 +48,6 @@ pub const TARGETS: &[(&str, Harness)] = &[
     ("flv_file", flv_file),
     ("flv_tag", flv_tag),
     ("server_session", server_session),
+    ("to_amf0", to_amf0),
     ("url", url),
 ];

@@ -17,6 +17,13 @@ pub(crate) enum Action {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Identity(String);
 
+impl Identity {
+    /// Who it is: secret.
+    pub(crate) fn subject(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // It holds the token.

@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
     Overrun,
     /// Another service has taken its place.
     Replaced,
+    /// It was to leave at a keypoint, and has come to one.
+    Left,
     Failed(io::Error),
 }
 
@@ -144,15 +146,13 @@ impl CatchUp {
                         Part::Nothing => Verdict::LeaveOut(Reason::NotWanted),
                         Part::Whole | Part::Instead(_) => gate.judge(tag, now),
                     };
-                    if verdict == Verdict::TooSlow {
-                        if burst.is_empty() {
-                            return Ok(Turn::Over(Outcome::TooSlow));
-                        }
-                        break;
-                    }
                     let left_out = match verdict {
                         Verdict::LeaveOut(reason) => Some(reason),
-                        Verdict::Send | Verdict::TooSlow => None,
+                        Verdict::Send => None,
+                        // What comes before goes out first.
+                        _ if !burst.is_empty() => break,
+                        Verdict::TooSlow => return Ok(Turn::Over(Outcome::TooSlow)),
+                        Verdict::Left => return Ok(Turn::Over(Outcome::Left)),
                     };
                     judged.push(Judged {
                         left_out,
@@ -317,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_socket_at_a_tags_border_is_waited_for() {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let mut publisher = ring.begin(Epoch::new(1, 1), context.clock.now());
         publisher
@@ -367,7 +367,7 @@ mod tests {
 
     /// Serves two tags to a player of the main tracks; what becomes of its pump, and what is sent.
     async fn of_main_tracks(frames: [&'static [u8]; 2]) -> (Option<Outcome>, Vec<u8>) {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let now = context.clock.now();
         let mut publisher = ring.begin(Epoch::new(1, 1), now);
@@ -422,7 +422,7 @@ mod tests {
 
     /// Sends three tags, all a second old, to a player that joined when so many of them were there.
     async fn delivery(there: u64) -> usize {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let ring = Ring::new(Limits::default());
         let a_second_ago = context.clock.now() - 1_000_000_000;
         let mut publisher = ring.begin(Epoch::new(1, 1), a_second_ago);

@@ -84,18 +84,15 @@ impl Leave {
 
 impl Cluster {
     /// Of the node behind that actor.
-    pub(crate) fn new(
-        context: Arc<Context>,
-        node: ActorRef<node::Message>,
-        directory: Arc<dyn Directory>,
-        relay: Option<relay::Client>,
-    ) -> Self {
+    pub(crate) fn new(context: &Arc<Context>, node: ActorRef<node::Message>) -> Self {
         let leave = context.leave.clone();
-        let me = directory.node().as_str().to_owned();
+        let membership = &context.membership;
+        let me = membership.me().as_str().to_owned();
+        let relay = membership.relay.as_ref();
         Self(Arc::new(Inner {
-            here: Here::new(me, context, node),
-            directory,
-            relay,
+            here: Here::new(me, Arc::clone(context), node),
+            directory: Arc::clone(&membership.directory),
+            relay: relay.map(|relay| relay.client.clone()),
             turns: Semaphore::new(AT_A_TIME),
             leave,
         }))

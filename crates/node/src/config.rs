@@ -4,11 +4,15 @@
 //! one place. A section deserialises from any format; forms are lenient about how a value is written
 //! (`2s`, `"2s"`, `2`) and strict about what it means.
 
+mod advertise;
 mod auth;
 pub(crate) mod certificate;
+mod choices;
+mod cluster;
 pub mod forms;
 mod listen;
 mod section;
+mod segments;
 mod validate;
 mod written;
 
@@ -16,15 +20,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use forms::{
-    address, choice, coalesce, count, duration, file, flag, folder, names, size, text, tokens,
+    address, choice, coalesce, count, duration, file, flag, folder, names, secret, share, size,
+    text, tokens,
 };
 use section::section;
 use serde::{Deserialize, Serialize};
 
+pub use advertise::{advertised, public_url};
 pub use auth::{AuthConfig, Secret, StaticToken, StaticTokens};
+pub use choices::{AtEdge, Coalesce, OnConflict, Role, Tracks};
 pub use forms::Choice;
 pub use listen::Listen;
 pub use section::{Key, Section};
+pub use segments::HlsConfig;
 pub use validate::Problem;
 pub(crate) use validate::RESERVED_APPS;
 pub use written::{parse_duration, parse_size, write_duration, write_size};
@@ -49,6 +57,14 @@ pub struct Config {
     pub ring: RingConfig,
     /// How players are written to.
     pub egress: EgressConfig,
+    /// How streams are cut for HLS.
+    pub hls: HlsConfig,
+    /// Streams of other nodes.
+    pub pull: PullConfig,
+    /// What the nodes of a cluster share.
+    pub directory: directory::Config,
+    /// How nodes reach each other.
+    pub relay: relay::Config,
     /// Who may publish and play.
     pub auth: AuthConfig,
     /// Limits on what peers can take up.
@@ -61,8 +77,8 @@ section! {
         /// Name of this node in its cluster. Without one it is generated and kept in
         /// `<data_dir>/node-id`.
         id: Option<String> = None, "text";
-        /// What this node does: `all` or `origin`. (`edge` pulls from origins of a cluster, which
-        /// is not built yet.)
+        /// What this node does: `origin` takes publishers, `edge` takes players and pulls what they
+        /// ask for from the origins of its cluster, `all` does both.
         role: Role = Role::All, "choice";
         /// Where the node is, for humans and for choosing near origins.
         zone: Option<String> = None, "text";
@@ -90,6 +106,9 @@ section! {
         /// Enhanced RTMP: `auto` answers those who announce it, `legacy` never does, `only`
         /// rejects those who don't: OBS too, which announces nothing even when it sends AV1.
         enhanced: rtmp::Enhanced = rtmp::Enhanced::Auto, "choice";
+        /// What others are told to reach RTMP of this node by, such as `rtmp://host:1935`. Derived
+        /// from `rtmp.listen` unless set.
+        public_url: Option<String> = None, "text";
     }
 }
 
@@ -119,8 +138,12 @@ section! {
         /// A publisher silent for this long can be replaced.
         silence: Duration = Duration::from_secs(3), "duration";
         /// Who may replace a publisher: `same_identity_or_stale` whoever has the same token at once
-        /// (see `auth.static`), others once it is silent; `reject` nobody; `always` anybody.
+        /// (see `auth.static`), others once it is silent; `reject` nobody; `always` anybody;
+        /// `backup` keeps a second one ready, which takes over when the first is gone.
         on_conflict: OnConflict = OnConflict::SameIdentityOrStale, "choice";
+        /// What an edge does with a publisher: `refuse` names the origins that it could publish to;
+        /// `redirect` sends it there, where it can follow (Enhanced RTMP), and refuses it otherwise.
+        redirect: AtEdge = AtEdge::Refuse, "choice";
     }
 }
 
@@ -166,6 +189,19 @@ section! {
 }
 
 section! {
+    /// Streams that are pulled from other nodes.
+    PullConfig: "pull" {
+        /// A stream whose last player has left is pulled on for this long.
+        linger: Duration = Duration::from_secs(10), "duration";
+        /// A look-up that found no stream is believed for this long, so that players who ask over
+        /// and over do not ask the whole cluster.
+        negative_ttl: Duration = Duration::from_secs(1), "duration";
+        /// So many such look-ups are remembered; 0 is none.
+        negative_keys: usize = 10_000, "count";
+    }
+}
+
+section! {
     /// Limits on what peers can take up. A count of 0 is no limit.
     LimitsConfig: "limits" {
         /// Connections in all.
@@ -189,89 +225,16 @@ section! {
         ping_timeout: Duration = Duration::from_secs(60), "duration";
         /// Longest RTMP message.
         message_size: u32 = 16 << 20, "size";
+        /// Bytes a second that this node may send in all: near it, new players are refused. 0 is no
+        /// limit.
+        egress: u64 = 0, "size";
+        /// Memory that this node may use: near it, new players are refused. 0 is what its cgroup
+        /// allows, or what the machine has.
+        memory: u64 = 0, "size";
+        /// Beyond this share of its processors in use a node refuses new players; those there are
+        /// stay. 1 never refuses.
+        headroom: f64 = 0.95, "share";
     }
-}
-
-/// What a node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Takes publishers and players.
-    All,
-    /// Takes publishers.
-    Origin,
-    /// Takes players.
-    Edge,
-}
-
-impl Role {
-    /// Its name in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        forms::name_of(&self)
-    }
-}
-
-impl Choice for Role {
-    const CHOICES: &'static [(&'static str, Self)] = &[
-        ("all", Self::All),
-        ("origin", Self::Origin),
-        ("edge", Self::Edge),
-    ];
-}
-
-/// Which tracks a player gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tracks {
-    /// All there are.
-    All,
-    /// The first of each kind, in ordinary tags.
-    Main,
-}
-
-impl Choice for Tracks {
-    const CHOICES: &'static [(&'static str, Self)] = &[("all", Self::All), ("main", Self::Main)];
-}
-
-/// Who may replace a publisher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnConflict {
-    /// The same identity at once, anybody once the publisher is silent.
-    SameIdentityOrStale,
-    /// Nobody.
-    Reject,
-    /// Anybody.
-    Always,
-}
-
-impl Choice for OnConflict {
-    const CHOICES: &'static [(&'static str, Self)] = &[
-        ("same_identity_or_stale", Self::SameIdentityOrStale),
-        ("reject", Self::Reject),
-        ("always", Self::Always),
-    ];
-
-    fn refusal(name: &str) -> Option<&'static str> {
-        (name == "backup").then_some(
-            "`backup` is reserved for clusters and not built yet; use same_identity_or_stale",
-        )
-    }
-}
-
-impl Choice for rtmp::Enhanced {
-    const CHOICES: &'static [(&'static str, Self)] = &[
-        ("auto", Self::Auto),
-        ("legacy", Self::Legacy),
-        ("only", Self::Only),
-    ];
-}
-
-/// How long tags gather before a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coalesce {
-    /// By load.
-    Adaptive,
-    /// Always this long.
-    Fixed(Duration),
 }
 
 impl Config {
@@ -287,6 +250,10 @@ impl Config {
             PlayConfig::keys(),
             RingConfig::keys(),
             EgressConfig::keys(),
+            HlsConfig::keys(),
+            PullConfig::keys(),
+            cluster::directory_keys(),
+            cluster::relay_keys(),
             AuthConfig::keys(),
             LimitsConfig::keys(),
         ]

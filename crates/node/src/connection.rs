@@ -8,7 +8,7 @@ mod rtmp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::net::TcpStream;
@@ -18,7 +18,7 @@ use crate::admission::Permit;
 use crate::context::Context;
 use crate::metrics::Held;
 use crate::node;
-use crate::peer::{Command, Peer};
+use crate::peer::{Command, Moves, Peer};
 use crate::pump::Pump;
 use crate::transport::Transport;
 use rtmp::Conversation;
@@ -47,8 +47,12 @@ pub(crate) struct Arguments {
 pub(crate) enum Message {
     /// Its pump ended; `None` after a panic.
     PumpEnded(Option<End>),
-    /// The node goes away: it should connect elsewhere.
-    Drain,
+    /// The node goes away: it should connect elsewhere, a player after this.
+    Drain { within: Duration },
+    /// The moment of a player has come.
+    Go,
+    /// The node is about to be gone: says goodbye and closes.
+    Close,
 }
 
 /// How a conversation ended.
@@ -159,11 +163,12 @@ impl Actor for Connection {
                 myself.stop(None);
             }
             Message::PumpEnded(None) => return Err("the conversation panicked".into()),
-            Message::Drain => {
-                state.peer.post(Command::Reconnect {
-                    why: "this node is shutting down".to_owned(),
-                });
+            Message::Drain { within } => {
+                state.peer.post(Command::Move(Moves::Encoder));
+                drop(myself.send_after(within, || Message::Go));
             }
+            Message::Go => state.peer.post(Command::Move(Moves::Player)),
+            Message::Close => state.peer.post(Command::Move(Moves::All)),
         }
         Ok(())
     }

@@ -7,8 +7,10 @@ use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::cluster::Leave;
 use crate::config::Config;
+use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::stream::Feuds;
 
 /// Shared by everything in a node, and never changed.
 pub(crate) struct Context {
@@ -19,16 +21,16 @@ pub(crate) struct Context {
     pub(crate) auth: Auth,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    pub(crate) membership: Membership,
+    pub(crate) feuds: Feuds,
     pub(crate) leave: Leave,
     /// How many processors may run at once.
     pub(crate) workers: usize,
-    /// The node in an epoch: orders publishes that two nodes begin in the same millisecond.
-    pub(crate) node_number: u64,
 }
 
 impl Context {
-    /// Of a node with that number, on the runtime at hand.
-    pub(crate) fn new(config: Config, node_number: u64) -> Context {
+    /// Of a node with that place in its cluster, on the runtime at hand.
+    pub(crate) fn new(config: Config, membership: Membership) -> Context {
         let limits = &config.limits;
         let workers = tokio::runtime::Handle::current().metrics().num_workers();
         Context {
@@ -38,11 +40,19 @@ impl Context {
             auth: Auth::new(&config.auth),
             admission: Admission::new(limits.connections, limits.connections_per_address),
             metrics: Metrics::new(),
+            membership,
+            feuds: Feuds::default(),
             leave: Leave::default(),
             workers,
-            node_number,
             config,
         }
+    }
+}
+
+impl Context {
+    /// The share of the node that is in use.
+    pub(crate) fn load(&self) -> f64 {
+        self.pace.busy().clamp(0.0, 1.0)
     }
 }
 
@@ -69,8 +79,23 @@ impl Clock {
             .saturating_add(i64::try_from(self.start.elapsed().as_nanos()).unwrap_or(i64::MAX))
     }
 
+    /// Milliseconds since 1970.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        u64::try_from(self.now() / 1_000_000).unwrap_or(0)
+    }
+
     /// How long ago `then` was.
     pub(crate) fn since(&self, then: i64) -> Duration {
         Duration::from_nanos(self.now().saturating_sub(then).max(0).unsigned_abs())
+    }
+}
+
+#[cfg(test)]
+impl Context {
+    /// Of a node alone.
+    pub(crate) fn alone(config: Config) -> Context {
+        let id = directory::NodeId::parse("alone").expect("a name");
+        let membership = Membership::new(&config, id, None).expect("nothing that could fail");
+        Context::new(config, membership)
     }
 }

@@ -428,7 +428,7 @@ mod tests {
 
     /// A group of players that want these tracks, and the players' ends.
     async fn group(ring: &Ring, players: &[Tracks]) -> (Server, Vec<std::net::TcpStream>) {
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let (nobody, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("an address");

@@ -1,19 +1,23 @@
 //! A running node, as the program that hosts it sees it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use directory::{Directory, NodeId};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
 use crate::cluster::Cluster;
-use crate::config::{Config, Listen, Problem, certificate};
+use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
 use crate::context::Context;
+use crate::keeper::Place;
 use crate::listener::Endpoint;
-use crate::node;
+use crate::membership::Membership;
+use crate::node::{self, Part};
 use crate::status::{Answer, Done, Order, Question, Refusal};
 
 /// Answers within a node take microseconds.
@@ -42,6 +46,18 @@ pub enum StartError {
     /// `rtmps.listen` is set without a certificate.
     #[error("rtmps.listen needs tls.cert and tls.key")]
     NoCertificate,
+    /// What nodes prove themselves with can't be used.
+    #[error("relay: {0}")]
+    Relay(relay::AuthError),
+    /// Nodes of a cluster prove themselves to each other.
+    #[error("a cluster needs relay.secret or relay.tls")]
+    NoRelayAuth,
+    /// The node or its cluster has a name that can't be.
+    #[error("directory.cluster: {0}")]
+    ClusterName(relay::NameError),
+    /// The node has a name that can't be.
+    #[error("node.id: {0}")]
+    Id(directory::NodeIdError),
     /// The actor system refused.
     #[error("the node's actor did not start: {0}")]
     Actor(#[from] ractor::SpawnErr),
@@ -66,6 +82,8 @@ struct Inner {
     addresses: Vec<(&'static str, SocketAddr)>,
     id: String,
     draining: AtomicBool,
+    /// The directory was reached once.
+    has_joined: AtomicBool,
     drain_timeout: Duration,
     cluster: Cluster,
     context: Arc<Context>,
@@ -74,21 +92,40 @@ struct Inner {
 impl Node {
     /// Binds the addresses and starts the actors.
     pub async fn start(config: Config) -> Result<Node, StartError> {
-        let endpoints = bind(&config)?;
-        let addresses = endpoints
+        Node::start_in(config, None).await
+    }
+
+    /// As [`Node::start`], in a cluster with that directory.
+    pub async fn join(config: Config, directory: Arc<dyn Directory>) -> Result<Node, StartError> {
+        Node::start_in(config, Some(directory)).await
+    }
+
+    async fn start_in(
+        config: Config,
+        directory: Option<Arc<dyn Directory>>,
+    ) -> Result<Node, StartError> {
+        let id = match &directory {
+            Some(directory) => directory.node().to_string(),
+            None => config.node.id.clone().unwrap_or_else(generated_id),
+        };
+        let endpoints = bind(&config, directory.is_some())?;
+        let addresses: Vec<_> = endpoints
             .iter()
             .map(|endpoint| (endpoint.protocol, endpoint.address()))
             .collect();
-        let id = config.node.id.clone().unwrap_or_else(generated_id);
-        let directory = directory::Embedded::alone(directory::NodeId::parse(&id).expect("a name"));
+        let name = NodeId::parse(&id).map_err(StartError::Id)?;
+        let membership = Membership::new(&config, name, directory)?;
         let drain_timeout = config.node.drain_timeout;
-        let context = Arc::new(Context::new(config, number_of(&id)));
+        let context = Arc::new(Context::new(config, membership));
+        let place = Arc::new(place(&context, &addresses));
+        let mut parts: Vec<_> = endpoints.into_iter().map(part).collect();
+        parts.push(Part::Keeper(place));
         let arguments = node::Arguments {
             context: Arc::clone(&context),
-            endpoints,
+            parts,
         };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
-        let cluster = Cluster::new(Arc::clone(&context), actor.clone(), directory, None);
+        let cluster = Cluster::new(&context, actor.clone());
         let draining = AtomicBool::new(false);
         Ok(Node {
             inner: Arc::new(Inner {
@@ -96,6 +133,7 @@ impl Node {
                 addresses,
                 id,
                 draining,
+                has_joined: AtomicBool::new(false),
                 drain_timeout,
                 cluster,
                 context,
@@ -123,7 +161,7 @@ impl Node {
     pub async fn ready(&self) -> Vec<(&'static str, Result<(), String>)> {
         let listeners = match self.ask(node::Message::Listening).await {
             Some(true) => Ok(()),
-            Some(false) => Err("a listener failed and is being started again".to_owned()),
+            Some(false) => Err("a part of the node failed and is being started again".to_owned()),
             None => Err("the node's actor does not answer".to_owned()),
         };
         let drain = if self.inner.draining.load(Ordering::Relaxed) {
@@ -131,7 +169,19 @@ impl Node {
         } else {
             Ok(())
         };
-        vec![("listeners", listeners), ("drain", drain)]
+        // One that is out of reach later stops nobody: what was known goes on.
+        let directory = &self.inner.context.membership.directory;
+        let directory = if directory.is_up() || self.inner.has_joined.load(Ordering::Relaxed) {
+            self.inner.has_joined.store(true, Ordering::Relaxed);
+            Ok(())
+        } else {
+            Err("the directory has not been reached since the start".to_owned())
+        };
+        vec![
+            ("listeners", listeners),
+            ("directory", directory),
+            ("drain", drain),
+        ]
     }
 
     /// Answers for the whole cluster.
@@ -176,7 +226,7 @@ impl Node {
             return;
         }
         let deadline = Instant::now() + self.inner.drain_timeout;
-        while self.connections().await > 0 && Instant::now() < deadline {
+        while self.ask(node::Message::HasLeft).await == Some(false) && Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
         }
         drop(
@@ -185,6 +235,7 @@ impl Node {
                 .stop_and_wait(None, Some(ANSWER_TIME))
                 .await,
         );
+        self.inner.context.membership.directory.leave().await;
     }
 
     #[cfg(test)]
@@ -208,7 +259,7 @@ impl Node {
     }
 }
 
-fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
+fn bind(config: &Config, is_clustered: bool) -> Result<Vec<Endpoint>, StartError> {
     let mut endpoints = Vec::new();
     let failed = |key, listen: &Listen| {
         let listen = listen.clone();
@@ -227,6 +278,11 @@ fn bind(config: &Config) -> Result<Vec<Endpoint>, StartError> {
         let endpoint = Endpoint::bind("rtmps", listen, Some(Arc::new(certificates)));
         endpoints.push(endpoint.map_err(failed("rtmps.listen", listen))?);
     }
+    if is_clustered || config.is_clustered() {
+        let listen = config.relay_listen().unwrap_or_else(|| Listen::any(0));
+        let endpoint = Endpoint::bind("relay", &listen, None);
+        endpoints.push(endpoint.map_err(failed("relay.listen", &listen))?);
+    }
     Ok(endpoints)
 }
 
@@ -240,9 +296,27 @@ fn generated_id() -> String {
     format!("weir-{:08x}", u32::from_be_bytes(bytes))
 }
 
-/// A number for a node's name, the same everywhere (FNV-1a).
-fn number_of(id: &str) -> u64 {
-    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+fn part(endpoint: Endpoint) -> Part {
+    match endpoint.protocol {
+        "relay" => Part::Relay(endpoint),
+        _ => Part::Listener(endpoint),
+    }
+}
+
+/// Where others reach this node.
+fn place(context: &Context, addresses: &[(&'static str, SocketAddr)]) -> Place {
+    let config = &context.config;
+    let mut told = BTreeMap::new();
+    for (protocol, bound) in addresses {
+        let address = match *protocol {
+            "relay" => advertised(*bound, config),
+            "rtmp" => public_url(*bound, config),
+            _ => continue,
+        };
+        told.insert((*protocol).to_owned(), address);
+    }
+    Place {
+        addresses: told,
+        started: context.clock.unix_millis(),
+    }
 }

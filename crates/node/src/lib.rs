@@ -3,8 +3,11 @@
 //! ```text
 //! Node                             node.rs
 //! ├── Listener, one per endpoint   listener.rs     restarted with back-off, and a budget that gives up
+//! ├── RelayServer                  relay_server.rs likewise; in a cluster, for the other nodes
+//! ├── Keeper                       keeper.rs       likewise; this node's place in the directory
 //! ├── Connection, one per peer     connection.rs   never restarted: the peer comes back
 //! └── Stream, one per key          stream.rs       never restarted: its publisher or next player comes back
+//!     ├── Pull                     pull.rs         when another node has it; restarted while it is wanted
 //!     └── Subscriber, one per player   subscriber.rs
 //! ```
 //!
@@ -16,6 +19,7 @@ mod admission;
 mod auth;
 mod burst;
 mod catch_up;
+mod chance;
 mod cluster;
 pub mod config;
 mod connection;
@@ -23,12 +27,16 @@ mod context;
 mod fanout;
 mod gate;
 mod handle;
+mod keeper;
 mod listener;
+mod membership;
 mod metrics;
 mod node;
 mod pace;
 mod peer;
+mod pull;
 mod pump;
+mod relay_server;
 mod seat;
 pub mod status;
 mod stream;

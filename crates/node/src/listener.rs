@@ -47,6 +47,11 @@ impl Endpoint {
         })
     }
 
+    /// Another handle of the socket, for who wants one of its own.
+    pub(crate) fn duplicate(&self) -> io::Result<std::net::TcpListener> {
+        Ok(rustix::io::dup(&*self.socket)?.into())
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.socket
             .local_addr()

@@ -123,6 +123,10 @@ impl Metrics {
         Held::new(gauge!("weir_publishers", "protocol" => "rtmp"))
     }
 
+    pub(crate) fn standby(&self) -> Held {
+        Held::new(gauge!("weir_standbys"))
+    }
+
     pub(crate) fn stream(&self, state: &'static str) -> Held {
         Held::new(gauge!("weir_streams", "state" => state))
     }
@@ -138,6 +142,21 @@ impl Metrics {
 
     pub(crate) fn auth(&self, action: &'static str, result: &'static str) {
         counter!("weir_auth_total", "action" => action, "result" => result).increment(1);
+    }
+
+    /// A pull of a stream that was there before began again.
+    pub(crate) fn switched(&self, reason: &'static str) {
+        counter!("weir_relay_switches_total", "reason" => reason).increment(1);
+    }
+
+    /// The clocks of so many nodes differ from ours.
+    pub(crate) fn clocks(&self, differ: usize) {
+        gauge!("weir_clock_differences").set(differ as f64);
+    }
+
+    /// A play of a stream was refused since it was looked for in vain a moment ago.
+    pub(crate) fn known_absent(&self) {
+        counter!("weir_lookups_spared_total").increment(1);
     }
 
     pub(crate) fn draining(&self, draining: bool) {
@@ -156,6 +175,10 @@ fn describe() {
     describe_counter!("weir_disconnects_total", "Connections ended, by reason");
     describe_gauge!("weir_streams", "Streams by state");
     describe_gauge!("weir_publishers", "Publishers there are");
+    describe_gauge!(
+        "weir_standbys",
+        "Encoders that are ready to go on for another"
+    );
     describe_gauge!("weir_subscribers", "Players there are");
     describe_counter!("weir_ingress_bytes_total", "Media bytes from publishers");
     describe_counter!("weir_egress_bytes_total", "Media bytes to players");
@@ -175,6 +198,18 @@ fn describe() {
     describe_counter!(
         "weir_auth_total",
         "Decisions on publish and play, by result"
+    );
+    describe_counter!(
+        "weir_relay_switches_total",
+        "Pulls that began again: with a new epoch, resumed, or too late for that"
+    );
+    describe_gauge!(
+        "weir_clock_differences",
+        "Nodes whose clocks differ from this one's by more than a second"
+    );
+    describe_counter!(
+        "weir_lookups_spared_total",
+        "Plays of streams that were looked for in vain a moment ago"
     );
     describe_gauge!("weir_draining", "1 while the node drains");
     describe_gauge!(

@@ -1,60 +1,78 @@
 //! The root of a node's actors.
 //!
-//! Starts listeners, opens connections and streams, and outlives each of them. Every request for a
+//! Starts its parts, opens connections and streams, and outlives each of them. Every request for a
 //! stream passes here, so that there is one stream to a key, and none is closed while a request is on its way.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+mod absent;
+mod drain;
+mod parts;
+mod warm;
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use directory::Held;
 use media::StreamKey;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use tracing::{error, info, warn};
+use relay::{Refusal as No, RefusalCode};
+use tracing::{error, warn};
 
+use crate::config::Role;
 use crate::connection::{self, Accepted, Connection};
 use crate::context::Context;
-use crate::listener::{self, Endpoint, Listener};
 use crate::pump::Pump;
-use crate::stream::{self, PublishRequest, Published, Refusal, Stream, SubscribeRequest};
-use crate::subscriber;
-
-/// A listener that fails so often within [`RESTART_WINDOW`] is given up.
-const RESTARTS: u32 = 10;
-const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// The first pause before a listener is started again; it doubles.
-const RESTART_PAUSE: Duration = Duration::from_millis(100);
-/// So short that the restarts allowed fit into the window.
-const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
+use crate::stream::{
+    self, LendRequest, PublishReply, PublishRequest, Refusal, ReleaseRequest, Stream,
+    SubscribeReply, SubscribeRequest,
+};
+use absent::Absent;
+pub(crate) use parts::Part;
+use parts::Watched;
 
 /// What the node is told and asked.
 pub(crate) enum Message {
     /// A listener accepted a peer.
     Accepted(Accepted),
-    Publish(
-        StreamKey,
-        PublishRequest,
-        RpcReplyPort<Result<Published, Refusal>>,
-    ),
-    Subscribe(
-        StreamKey,
-        SubscribeRequest,
-        RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>,
-    ),
+    Publish(StreamKey, PublishRequest, PublishReply),
+    Subscribe(StreamKey, SubscribeRequest, SubscribeReply),
+    /// Another node wants to pull a stream from here.
+    Lend(LendRequest),
+    /// Another node wants a key.
+    Release(ReleaseRequest),
+    /// Whether the stream is published here.
+    Locate(StreamKey, RpcReplyPort<bool>),
+    /// The directory says something new about the stream.
+    StreamChanged(StreamKey),
+    /// A key of this node is another's.
+    ClaimLost(StreamKey, Option<Arc<Held>>),
+    /// Nodes came or went, or other streams are to be warm.
+    NodesChanged,
+    /// The directory may say something new about anything.
+    AnythingChanged,
+    /// A stream was looked for in vain.
+    NotThere(StreamKey),
     /// A stream ended; its key is free.
     StreamOver(StreamKey, ActorId),
     /// Nobody wants a stream, after so many requests.
     StreamIdle(StreamKey, ActorId, u64),
     StopStream(StreamKey, String),
-    StartListener(usize),
+    StartPart(usize),
     Streams(RpcReplyPort<usize>),
     /// All streams there are.
     Snapshots(RpcReplyPort<Vec<ActorRef<stream::Message>>>),
     /// The stream of a key, if there is one.
     Find(StreamKey, RpcReplyPort<Option<ActorRef<stream::Message>>>),
-    /// Whether all listeners run.
+    /// Whether all parts run.
     Listening(RpcReplyPort<bool>),
-    /// Takes no new work, and asks all peers to leave.
+    /// Is about to leave: says so, and goes on for a while.
     Drain(RpcReplyPort<()>),
+    /// Takes no new work, and asks all peers to leave.
+    Leave,
+    /// The time to leave is over: closes whoever is still there.
+    LeaveNow,
+    /// Whether everybody has left.
+    HasLeft(RpcReplyPort<bool>),
     /// How many connections there are.
     Connections(RpcReplyPort<usize>),
     #[cfg(test)]
@@ -66,7 +84,7 @@ pub(crate) enum Message {
 /// What the node is started with.
 pub(crate) struct Arguments {
     pub(crate) context: Arc<Context>,
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) parts: Vec<Part>,
 }
 
 /// The actor.
@@ -77,8 +95,14 @@ pub(crate) struct State {
     context: Arc<Context>,
     streams: HashMap<StreamKey, Entry>,
     connections: HashMap<ActorId, ActorRef<connection::Message>>,
-    listeners: Vec<Watched>,
+    parts: Vec<Watched>,
+    absent: Absent,
+    /// What is kept here before its first player.
+    warm: HashSet<StreamKey>,
+    /// Others have been told that this node leaves.
     draining: bool,
+    /// It takes no new work.
+    leaving: bool,
     _pace: Pump,
 }
 
@@ -88,14 +112,6 @@ struct Entry {
     /// Only players have asked for it so far. Counted apart, so that players who wait for streams that
     /// nobody publishes leave the publishers their room.
     expected: bool,
-}
-
-/// A listener and how often it had to be started.
-struct Watched {
-    endpoint: Endpoint,
-    actor: Option<ActorRef<listener::Message>>,
-    failures: u32,
-    first_failure: std::time::Instant,
 }
 
 impl Actor for Node {
@@ -108,25 +124,21 @@ impl Actor for Node {
         myself: ActorRef<Message>,
         arguments: Arguments,
     ) -> Result<State, ActorProcessingErr> {
-        let Arguments { context, endpoints } = arguments;
+        let Arguments { context, parts } = arguments;
+        let pull = &context.config.pull;
         let mut state = State {
             _pace: Pump::spawn(follow_load(Arc::clone(&context))),
+            absent: Absent::new(pull.negative_ttl, pull.negative_keys),
             context,
             streams: HashMap::new(),
             connections: HashMap::new(),
-            listeners: Vec::new(),
+            parts: parts.into_iter().map(Watched::new).collect(),
+            warm: HashSet::new(),
             draining: false,
+            leaving: false,
         };
-        for endpoint in endpoints {
-            state.listeners.push(Watched {
-                endpoint,
-                actor: None,
-                failures: 0,
-                first_failure: std::time::Instant::now(),
-            });
-        }
-        for index in 0..state.listeners.len() {
-            state.start_listener(&myself, index).await?;
+        for index in 0..state.parts.len() {
+            state.start_part(&myself, index).await?;
         }
         Ok(state)
     }
@@ -140,23 +152,50 @@ impl Actor for Node {
         match message {
             Message::Accepted(accepted) => state.connect(&myself, accepted).await,
             Message::Publish(key, request, reply) => {
-                match state.stream(&myself, key, false).await {
-                    Ok(stream) => drop(stream.cast(stream::Message::Publish(request, reply))),
-                    Err(refusal) => drop(reply.send(Err(refusal))),
-                }
+                state.publish(&myself, key, request, reply).await;
             }
             Message::Subscribe(key, request, reply) => {
-                let waits = !state.context.config.play.wait.is_zero();
-                let stream = if waits || state.streams.contains_key(&key) {
-                    state.stream(&myself, key, true).await
-                } else {
-                    Err(Refusal::NotFound(key))
-                };
-                match stream {
-                    Ok(stream) => drop(stream.cast(stream::Message::Subscribe(request, reply))),
-                    Err(refusal) => drop(reply.send(Err(refusal))),
+                state.subscribe(&myself, key, request, reply).await;
+            }
+            Message::Lend(request) => match state.known(&request.subscribe.key) {
+                Some(stream) => drop(stream.cast(stream::Message::Lend(request))),
+                None => {
+                    let sentence = format!("{} is not here", request.subscribe.key);
+                    let no = No::new(RefusalCode::NotFound, sentence);
+                    drop(request.reply.send(Err(no)));
+                }
+            },
+            Message::Release(request) => match state.known(&request.release.key) {
+                Some(stream) => drop(stream.cast(stream::Message::Release(request))),
+                None => request.free(None),
+            },
+            Message::Locate(key, reply) => match state.streams.get(&key) {
+                Some(entry) => drop(entry.stream.cast(stream::Message::Locate(reply))),
+                None => drop(reply.send(false)),
+            },
+            Message::StreamChanged(key) => {
+                state.absent.forget(&key);
+                if let Some(entry) = state.streams.get(&key) {
+                    drop(entry.stream.cast(stream::Message::Changed));
                 }
             }
+            Message::ClaimLost(key, to) => {
+                if let Some(entry) = state.streams.get(&key) {
+                    drop(entry.stream.cast(stream::Message::ClaimLost(to)));
+                }
+            }
+            Message::NodesChanged => state.warm_up(&myself).await,
+            Message::AnythingChanged => {
+                state.absent.forget_all();
+                for (key, entry) in &state.streams {
+                    drop(entry.stream.cast(stream::Message::Changed));
+                    // Should it be lost, that may have been missed; the stream looks whether it is.
+                    let held = state.context.membership.directory.lookup(key);
+                    drop(entry.stream.cast(stream::Message::ClaimLost(held)));
+                }
+                state.warm_up(&myself).await;
+            }
+            Message::NotThere(key) => state.absent.insert(key, Instant::now()),
             Message::StreamOver(key, id) => {
                 if state
                     .streams
@@ -180,12 +219,12 @@ impl Actor for Node {
                     drop(entry.stream.cast(stream::Message::Stop(why)));
                 }
             }
-            Message::StartListener(index) => {
-                if !state.draining
-                    && let Err(error) = state.start_listener(&myself, index).await
+            Message::StartPart(index) => {
+                if !state.leaving
+                    && let Err(error) = state.start_part(&myself, index).await
                 {
-                    warn!(%error, "listener not restarted");
-                    state.listener_failed(&myself, index);
+                    warn!(%error, "not started again");
+                    state.part_failed(&myself, index);
                 }
             }
             Message::Streams(reply) => drop(reply.send(state.streams.len())),
@@ -198,17 +237,17 @@ impl Actor for Node {
                 drop(reply.send(found.map(|entry| entry.stream.clone())));
             }
             Message::Listening(reply) => {
-                let all = state
-                    .listeners
-                    .iter()
-                    .all(|watched| watched.actor.is_some());
+                let all = state.parts.iter().all(Watched::runs);
                 drop(reply.send(all));
             }
             Message::Connections(reply) => drop(reply.send(state.connections.len())),
             Message::Drain(reply) => {
-                state.drain();
+                state.drain(&myself);
                 drop(reply.send(()));
             }
+            Message::Leave => state.leave(&myself),
+            Message::LeaveNow => state.leave_now(),
+            Message::HasLeft(reply) => drop(reply.send(state.has_left())),
             #[cfg(test)]
             Message::ToStream(key, message) => {
                 if let Some(entry) = state.streams.get(&key) {
@@ -216,15 +255,7 @@ impl Actor for Node {
                 }
             }
             #[cfg(test)]
-            Message::PanicListener => {
-                for listener in state
-                    .listeners
-                    .iter()
-                    .filter_map(|watched| watched.actor.as_ref())
-                {
-                    drop(listener.cast(listener::Message::PumpEnded));
-                }
-            }
+            Message::PanicListener => state.parts.iter().for_each(Watched::fail),
         }
         Ok(())
     }
@@ -252,16 +283,11 @@ impl Actor for Node {
         state
             .streams
             .retain(|_, entry| entry.stream.get_id() != gone);
-        let listener = state.listeners.iter().position(|watched| {
-            watched
-                .actor
-                .as_ref()
-                .is_some_and(|actor| actor.get_id() == gone)
-        });
-        if let Some(index) = listener
-            && !state.draining
+        let part = state.parts.iter().position(|part| part.is(gone));
+        if let Some(index) = part
+            && !state.leaving
         {
-            state.listener_failed(&myself, index);
+            state.part_failed(&myself, index);
         }
         Ok(())
     }
@@ -269,7 +295,7 @@ impl Actor for Node {
 
 impl State {
     async fn connect(&mut self, myself: &ActorRef<Message>, accepted: Accepted) {
-        if self.draining {
+        if self.leaving {
             return;
         }
         let arguments = connection::Arguments {
@@ -285,6 +311,60 @@ impl State {
         }
     }
 
+    async fn publish(
+        &mut self,
+        myself: &ActorRef<Message>,
+        key: StreamKey,
+        request: PublishRequest,
+        reply: PublishReply,
+    ) {
+        if self.context.config.node.role == Role::Edge {
+            let origins = self.context.membership.origins();
+            return drop(reply.send(Err(Refusal::Edge(origins))));
+        }
+        if self.draining {
+            return drop(reply.send(Err(Refusal::Draining)));
+        }
+        match self.stream(myself, key, false).await {
+            Ok(stream) => drop(stream.cast(stream::Message::Publish(request, reply))),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        myself: &ActorRef<Message>,
+        key: StreamKey,
+        request: SubscribeRequest,
+        reply: SubscribeReply,
+    ) {
+        let waits = !self.context.config.play.wait.is_zero();
+        let may_be = if self.context.membership.relay.is_none() {
+            waits
+        } else {
+            waits || !self.absent.holds(&key, Instant::now())
+        };
+        let stream = if may_be || self.streams.contains_key(&key) {
+            self.stream(myself, key, true).await
+        } else {
+            if self.context.membership.relay.is_some() {
+                self.context.metrics.known_absent();
+            }
+            Err(Refusal::NotFound(key))
+        };
+        match stream {
+            Ok(stream) => drop(stream.cast(stream::Message::Subscribe(request, reply))),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    /// The stream of a key if there is one, for a request that is about to be put to it.
+    fn known(&mut self, key: &StreamKey) -> Option<ActorRef<stream::Message>> {
+        let entry = self.streams.get_mut(key)?;
+        entry.requests += 1;
+        Some(entry.stream.clone())
+    }
+
     /// The stream of a key, opened if there is none.
     async fn stream(
         &mut self,
@@ -292,7 +372,7 @@ impl State {
         key: StreamKey,
         expected: bool,
     ) -> Result<ActorRef<stream::Message>, Refusal> {
-        if self.draining {
+        if self.leaving {
             return Err(Refusal::Draining);
         }
         if let Some(entry) = self.streams.get_mut(&key) {
@@ -330,64 +410,6 @@ impl State {
                 error!(%error, "stream not started");
                 Err(Refusal::NotFound(key))
             }
-        }
-    }
-
-    async fn start_listener(
-        &mut self,
-        myself: &ActorRef<Message>,
-        index: usize,
-    ) -> Result<(), ActorProcessingErr> {
-        let Some(watched) = self.listeners.get_mut(index) else {
-            return Ok(());
-        };
-        let arguments = listener::Arguments {
-            context: Arc::clone(&self.context),
-            node: myself.clone(),
-            endpoint: watched.endpoint.clone(),
-        };
-        let (actor, _) = Actor::spawn_linked(None, Listener, arguments, myself.get_cell()).await?;
-        watched.actor = Some(actor);
-        Ok(())
-    }
-
-    /// Starts a failed listener again after a pause, unless it fails all the time.
-    fn listener_failed(&mut self, myself: &ActorRef<Message>, index: usize) {
-        let Some(watched) = self.listeners.get_mut(index) else {
-            return;
-        };
-        watched.actor = None;
-        if watched.first_failure.elapsed() > RESTART_WINDOW {
-            watched.failures = 0;
-        }
-        if watched.failures == 0 {
-            watched.first_failure = std::time::Instant::now();
-        }
-        watched.failures += 1;
-        if watched.failures > RESTARTS {
-            error!(address = %watched.endpoint.address(), "listener given up: it failed too often");
-            return myself.stop(Some("a listener failed too often".to_owned()));
-        }
-        let pause = (RESTART_PAUSE * 2u32.pow(watched.failures - 1)).min(MAX_RESTART_PAUSE);
-        drop(myself.send_after(pause, move || Message::StartListener(index)));
-    }
-
-    fn drain(&mut self) {
-        self.draining = true;
-        self.context.metrics.draining(true);
-        info!(
-            connections = self.connections.len(),
-            streams = self.streams.len(),
-            "draining"
-        );
-        // With its socket, so that who connects from now on is refused and looks elsewhere.
-        for watched in self.listeners.drain(..) {
-            if let Some(actor) = watched.actor {
-                actor.stop(None);
-            }
-        }
-        for connection in self.connections.values() {
-            drop(connection.cast(connection::Message::Drain));
         }
     }
 }

@@ -1,15 +1,21 @@
-//! One stream of this node: its ring, its publisher and its players.
+//! One stream of this node: its ring, its publisher here or its pull from elsewhere, and its players.
 //!
 //! Started by the [`Node`](crate::node) for the first who asks. Ends when it has no publisher, none
 //! is waited for, and its players are gone. Decides who may publish; never touches a tag.
 
+mod claiming;
+mod feuds;
+mod lending;
 mod publishing;
+mod pulling;
 mod snapshot;
+mod standby;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use directory::{Held as DirectoryHeld, StreamRecord};
 use media::{EndReason, Epoch, Publisher, Ring, StreamKey};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tracing::{Span, error, info, info_span, warn};
@@ -21,9 +27,15 @@ use crate::gate::Wants;
 use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Peer, PlayEnd};
+use crate::pull;
 use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
-use publishing::{Current, Waiting};
+pub(crate) use feuds::Feuds;
+use lending::Lent;
+pub(crate) use lending::{LendRequest, ReleaseRequest};
+use publishing::{Claiming, Current, Newcomer, Waiting};
+use pulling::Pulled;
+use standby::Standby;
 
 /// What a stream is started with.
 pub(crate) struct Arguments {
@@ -34,19 +46,42 @@ pub(crate) struct Arguments {
 
 /// What a stream is told and asked.
 pub(crate) enum Message {
-    Publish(PublishRequest, RpcReplyPort<Result<Published, Refusal>>),
+    Publish(PublishRequest, PublishReply),
+    /// The directory, or who had the key, has answered to this question.
+    Claimed(u64, Option<Result<claiming::Claimed, Refusal>>),
+    /// The key is another node's.
+    ClaimLost(Option<Arc<DirectoryHeld>>),
     /// The publisher of this epoch is gone.
     PublisherLeft(Epoch),
     /// Look whether the publisher still sends, for those who wait for its place.
     Look,
+    /// Look whether the publisher still sends, for the one that stands by.
+    LookForStandby,
     /// The time to come back is over for the publisher of this epoch.
     GraceOver(Epoch),
-    Subscribe(
-        SubscribeRequest,
-        RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>,
-    ),
+    Subscribe(SubscribeRequest, SubscribeReply),
     /// The longest wait for a first publisher is over for this player.
     WaitOver(ActorId),
+    /// From its pull.
+    Pulled(pull::News),
+    /// The directory may say something new about it.
+    Changed,
+    /// Nobody has watched for a while, unless somebody came after so many requests.
+    LingerOver(u64),
+    /// It is to be there before its first player, or no longer.
+    Warm(bool),
+    /// Another node wants to pull it.
+    Lend(LendRequest),
+    /// So many watch at the node with this feed.
+    FeedViewers(u64, relay::Viewers),
+    /// The node with this feed has left.
+    FeedLeft(u64),
+    /// Another node wants its key.
+    Release(ReleaseRequest),
+    /// Whether it is published here.
+    Locate(RpcReplyPort<bool>),
+    /// The node goes away: others may have the key.
+    Draining,
     /// The node has forgotten it, since nobody wants it.
     Retire,
     /// Disconnects its publisher and ends it.
@@ -67,7 +102,11 @@ pub(crate) enum Message {
 pub(crate) struct PublishRequest {
     pub(crate) peer: Arc<Peer>,
     pub(crate) identity: Option<Identity>,
+    /// What the encoder calls itself.
+    pub(crate) encoder: String,
 }
+
+pub(crate) type PublishReply = RpcReplyPort<Result<Published, Refusal>>;
 
 /// Who wants to play.
 pub(crate) struct SubscribeRequest {
@@ -76,16 +115,27 @@ pub(crate) struct SubscribeRequest {
     pub(crate) wants: Wants,
 }
 
+pub(crate) type SubscribeReply = RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>;
+
 /// The right to publish.
+#[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) publisher: Publisher,
     pub(crate) leave: Leave,
 }
 
 /// Tells the stream that its publisher left, when dropped.
+#[derive(Debug)]
 pub(crate) struct Leave {
     stream: ActorRef<Message>,
     epoch: Epoch,
+}
+
+impl Leave {
+    fn new(stream: &ActorRef<Message>, epoch: Epoch) -> Leave {
+        let stream = stream.clone();
+        Leave { stream, epoch }
+    }
 }
 
 impl Drop for Leave {
@@ -104,7 +154,15 @@ pub(crate) enum Refusal {
         "this encoder was just replaced by another one with the same credentials; stop one of the two, or wait 10 s"
     )]
     JustReplaced,
-    #[error("nobody publishes {0} on this node")]
+    #[error("{0}")]
+    Elsewhere(String),
+    #[error(
+        "{key} was published on the node {node}, which does not answer; try again when its lease has run out, or publish with a token, which takes the stream over at once"
+    )]
+    Unreachable { key: StreamKey, node: String },
+    #[error("this node is an edge, for players; publish to {0}")]
+    Edge(String),
+    #[error("nobody publishes {0}")]
     NotFound(StreamKey),
     #[error("{key} has its limit of {limit} viewers (limits.viewers_per_stream); try again later")]
     Full { key: StreamKey, limit: usize },
@@ -127,12 +185,29 @@ pub(crate) struct State {
     ring: Ring,
     fanout: Arc<Fanout>,
     phase: Phase,
+    claiming: Option<Claiming>,
+    claims: u64,
+    /// Those who want to publish while the key is being claimed for another.
+    queued: Vec<(PublishRequest, PublishReply)>,
     waiting: Vec<Waiting>,
     evicted: Vec<(IpAddr, Instant)>,
+    /// An encoder that is ready to go on for the publisher.
+    standby: Option<Standby>,
+    /// What the directory says for this node.
+    claim: Option<Arc<directory::Claim>>,
+    record: Option<StreamRecord>,
+    pulled: Option<Pulled>,
+    /// Players of whom it is not known yet whether there is anything to play.
+    asking: Vec<(SubscribeRequest, SubscribeReply)>,
+    lent: Lent,
     subscribers: Vec<ActorRef<subscriber::Message>>,
     /// What there is to say of them.
     viewers: Vec<Subscribed>,
-    epoch: u64,
+    warm: bool,
+    /// The number of requests at which it became unwatched.
+    lingers_since: Option<u64>,
+    draining: bool,
+    epoch: Option<Epoch>,
     /// Requests that came through the node; when the node has sent no more, none is on its way.
     requests: u64,
     counted: Held,
@@ -145,6 +220,8 @@ enum Phase {
     Live(Current),
     /// Its publisher may come back.
     Grace,
+    /// Another node has it.
+    Pulled,
     /// It is over, and its players are being told.
     Over,
 }
@@ -168,7 +245,7 @@ impl Actor for Stream {
             ..media::Limits::default()
         });
         Ok(State {
-            span: info_span!("stream", %key, role = "origin"),
+            span: info_span!("stream", %key),
             fanout: Arc::new(Fanout::new(ring.clone(), Arc::clone(&context))),
             counted: context.metrics.stream("waiting"),
             key,
@@ -176,11 +253,23 @@ impl Actor for Stream {
             node,
             ring,
             phase: Phase::Expected,
+            claiming: None,
+            claims: 0,
+            queued: Vec::new(),
             waiting: Vec::new(),
             evicted: Vec::new(),
+            standby: None,
+            claim: None,
+            record: None,
+            pulled: None,
+            asking: Vec::new(),
+            lent: Lent::default(),
             subscribers: Vec::new(),
             viewers: Vec::new(),
-            epoch: 0,
+            warm: false,
+            lingers_since: None,
+            draining: false,
+            epoch: None,
             requests: 0,
         })
     }
@@ -194,30 +283,67 @@ impl Actor for Stream {
         match message {
             Message::Publish(request, reply) => {
                 state.requests += 1;
-                state.asked_to_publish(&myself, request, reply);
+                state.asked_to_publish(&myself, request, reply).await;
             }
-            Message::PublisherLeft(epoch) => state.publisher_left(&myself, epoch),
-            Message::Look => state.look(&myself),
+            Message::Claimed(claiming, answer) => {
+                state.claimed(&myself, claiming, answer).await;
+            }
+            Message::ClaimLost(to) => state.claim_lost(&myself, to).await,
+            Message::PublisherLeft(epoch) => state.publisher_left(&myself, epoch).await,
+            Message::Look => state.look(&myself).await,
+            Message::LookForStandby => {
+                if state.standby.is_some() {
+                    // What comes in from there shows whether there is a publisher.
+                    state.want_pull(&myself).await;
+                }
+                state.look_for_standby(&myself);
+                state.look_later(&myself);
+            }
             Message::GraceOver(epoch) => {
-                if matches!(state.phase, Phase::Grace) && state.epoch == epoch.number {
+                if matches!(state.phase, Phase::Grace) && state.epoch == Some(epoch) {
                     state.end(&myself, "the publisher did not come back");
                 }
             }
             Message::Subscribe(request, reply) => {
                 state.requests += 1;
-                let subscribed = state.subscribe(&myself, request).await;
-                drop(reply.send(subscribed));
+                state.asked_to_subscribe(&myself, request, reply).await;
             }
-            Message::WaitOver(id) => {
-                if matches!(state.phase, Phase::Expected) {
-                    let waiting = state
-                        .subscribers
-                        .iter()
-                        .find(|player| player.get_id() == id);
-                    if let Some(player) = waiting {
-                        drop(player.cast(subscriber::Message::End(PlayEnd::NeverCame)));
-                    }
+            Message::WaitOver(id) => state.wait_over(id),
+            Message::Pulled(news) => state.pulled(&myself, news).await,
+            Message::Changed => {
+                state.changed();
+                state.look_for_standby(&myself);
+            }
+            Message::LingerOver(requests) => {
+                if state.requests == requests && state.is_unwatched() {
+                    state.offer_to_retire(&myself);
                 }
+            }
+            Message::Warm(warm) => {
+                state.requests += 1;
+                state.warm = warm;
+                if warm {
+                    state.want_pull(&myself).await;
+                }
+            }
+            Message::Lend(request) => {
+                state.requests += 1;
+                state.lend(&myself, request);
+            }
+            Message::FeedViewers(feed, viewers) => state.lent.watch(feed, viewers),
+            Message::FeedLeft(feed) => state.lent.left(feed),
+            Message::Release(request) => {
+                state.requests += 1;
+                state.asked_to_release(&myself, request).await;
+            }
+            Message::Locate(reply) => {
+                let here = matches!(state.phase, Phase::Live(_) | Phase::Grace);
+                drop(reply.send(here));
+            }
+            Message::Draining => {
+                state.draining = true;
+                let within = state.context.config.node.drain_timeout;
+                state.lent.notify(relay::Notice::Draining { within });
             }
             Message::Retire => myself.stop(None),
             Message::Stop(why) => {
@@ -250,7 +376,7 @@ impl Actor for Stream {
                 }
             }
         }
-        state.retire_if_idle(&myself);
+        state.settle(&myself);
         Ok(())
     }
 
@@ -263,23 +389,46 @@ impl Actor for Stream {
         let gone = match event {
             SupervisionEvent::ActorTerminated(actor, ..) => actor.get_id(),
             SupervisionEvent::ActorFailed(actor, error) => {
-                warn!(parent: &state.span, %error, "subscriber failed");
+                warn!(parent: &state.span, %error, "a part of the stream failed");
                 actor.get_id()
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
                 return Ok(());
             }
         };
+        if state.pull_is(gone) {
+            state.pull_stopped(&myself).await;
+        }
+        let before = state.subscribers.len();
         state
             .subscribers
             .retain(|subscriber| subscriber.get_id() != gone);
+        if state.subscribers.len() != before {
+            state.tell_viewers();
+        }
         state.viewers.retain(|viewer| viewer.id != gone);
-        state.retire_if_idle(&myself);
+        state.settle(&myself);
         Ok(())
     }
 }
 
 impl State {
+    async fn asked_to_subscribe(
+        &mut self,
+        myself: &ActorRef<Message>,
+        request: SubscribeRequest,
+        reply: SubscribeReply,
+    ) {
+        if matches!(self.phase, Phase::Expected) {
+            self.want_pull(myself).await;
+            if matches!(self.phase, Phase::Expected) && self.is_looking() {
+                return self.asking.push((request, reply));
+            }
+        }
+        let subscribed = self.subscribe(myself, request).await;
+        drop(reply.send(subscribed));
+    }
+
     async fn subscribe(
         &mut self,
         myself: &ActorRef<Message>,
@@ -321,11 +470,22 @@ impl State {
             since: self.context.clock.now() / 1_000_000,
         });
         self.subscribers.push(subscriber.clone());
+        self.tell_viewers();
         if expected {
             let id = subscriber.get_id();
             drop(myself.send_after(wait, move || Message::WaitOver(id)));
         }
         Ok(subscriber)
+    }
+
+    fn wait_over(&self, id: ActorId) {
+        if !matches!(self.phase, Phase::Expected) {
+            return;
+        }
+        let mut players = self.subscribers.iter();
+        if let Some(player) = players.find(|player| player.get_id() == id) {
+            drop(player.cast(subscriber::Message::End(PlayEnd::NeverCame)));
+        }
     }
 
     fn end(&mut self, myself: &ActorRef<Message>, why: &str) {
@@ -338,30 +498,62 @@ impl State {
         for subscriber in &self.subscribers {
             drop(subscriber.cast(subscriber::Message::StreamOver));
         }
+        self.pulled = None;
+        // Dropped, it is given back.
+        self.claim = None;
         // Whoever asks from now on, or waits, gets a new stream.
         drop(
             self.node
                 .cast(node::Message::StreamOver(self.key.clone(), myself.get_id())),
         );
-        for Waiting { request, reply, .. } in self.waiting.drain(..) {
+        for (request, reply) in self.asking.drain(..) {
+            let again = node::Message::Subscribe(self.key.clone(), request, reply);
+            drop(self.node.cast(again));
+        }
+        let queued = self.queued.drain(..);
+        let claiming = self.claiming.take().and_then(Claiming::into_request);
+        self.standby = None;
+        let mut again: Vec<_> = queued.chain(claiming).collect();
+        for waiting in self.waiting.drain(..) {
+            match waiting.newcomer {
+                Newcomer::Here(request, reply) => again.push((request, reply)),
+                Newcomer::There(request) => request.free(None),
+            }
+        }
+        for (request, reply) in again {
             let again = node::Message::Publish(self.key.clone(), request, reply);
             drop(self.node.cast(again));
         }
     }
 
-    fn retire_if_idle(&mut self, myself: &ActorRef<Message>) {
-        if !self.subscribers.is_empty() || !self.waiting.is_empty() {
-            return;
-        }
+    /// Nobody here watches it, nor at nodes behind, and nobody wants it to be there.
+    fn is_unwatched(&self) -> bool {
+        self.subscribers.is_empty()
+            && self.asking.is_empty()
+            && self.lent.is_empty()
+            && self.queued.is_empty()
+            && self.waiting.is_empty()
+            && self.claiming.is_none()
+            && self.standby.is_none()
+            && !self.warm
+    }
+
+    /// After each message: a stream that nobody needs goes.
+    fn settle(&mut self, myself: &ActorRef<Message>) {
         match self.phase {
-            Phase::Expected => {
-                let idle =
-                    node::Message::StreamIdle(self.key.clone(), myself.get_id(), self.requests);
-                drop(self.node.cast(idle));
+            Phase::Over if self.subscribers.is_empty() && self.waiting.is_empty() => {
+                myself.stop(None);
             }
-            Phase::Over => myself.stop(None),
-            Phase::Live(_) | Phase::Grace => {}
+            Phase::Expected if self.is_unwatched() => self.offer_to_retire(myself),
+            Phase::Pulled => self.linger(myself),
+            Phase::Over | Phase::Expected | Phase::Live(_) | Phase::Grace => {}
         }
+    }
+
+    /// The node knows whether another request is on its way.
+    fn offer_to_retire(&self, myself: &ActorRef<Message>) {
+        let idle = node::Message::StreamIdle(self.key.clone(), myself.get_id(), self.requests);
+        drop(self.node.cast(idle));
     }
 }
 

@@ -47,12 +47,16 @@ pub(crate) enum Message {
     FellBehind(Service),
     /// Its own pump ended; `None` after a panic.
     PumpEnded(Service, Option<Outcome>),
+    /// The pull of the stream has caught up.
+    MayJoin(Service),
     SocketFailed(io::Error),
     /// Holds or resumes; answered when no more, or again, media follows.
     Pause(bool, RpcReplyPort<()>),
     Want(Wants, RpcReplyPort<()>),
     /// The stream can't be had.
     End(PlayEnd),
+    /// The node goes away: it has seen all of it up to the next keyframe, and is told the end then.
+    LeaveAtKeyframe,
     /// The stream is over. Those who are being served find out by themselves, after the last tag.
     StreamOver,
     /// The player left.
@@ -76,6 +80,8 @@ pub(crate) struct State {
     start: Start,
     /// Tags before this one were there when it joined.
     joined_at: u64,
+    /// When it asked to play.
+    asked: Instant,
     paused: bool,
     /// Who writes its media at the moment, or did last.
     service: Service,
@@ -83,6 +89,8 @@ pub(crate) struct State {
     pump: Option<Pump>,
     /// How often it was overtaken by the ring.
     overruns: u32,
+    /// It leaves at the next keyframe.
+    leaves: bool,
     /// Its connection knows that the play is over.
     told: bool,
     _held: Held,
@@ -123,11 +131,13 @@ impl Actor for Subscriber {
             }),
             wants,
             joined_at: 0,
+            asked: Instant::now(),
             paused: false,
             service: 0,
             group: None,
             pump: None,
             overruns: 0,
+            leaves: false,
             told: false,
         })
     }
@@ -139,10 +149,23 @@ impl Actor for Subscriber {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Start => state.join(&myself),
+            Message::Start => {
+                state.asked = Instant::now();
+                state.join(&myself);
+            }
             // Of a service that was replaced in the meantime.
-            Message::FellBehind(service) | Message::PumpEnded(service, _)
+            Message::FellBehind(service)
+            | Message::PumpEnded(service, _)
+            | Message::MayJoin(service)
                 if service != state.service || state.paused => {}
+            Message::MayJoin(_) => {
+                state.pump = None;
+                if state.ring.ended().is_some() {
+                    state.end(&myself, PlayEnd::StreamEnded);
+                } else {
+                    state.join(&myself);
+                }
+            }
             Message::FellBehind(_) => state.go_on_alone(&myself),
             Message::PumpEnded(_, None) => state.end(&myself, PlayEnd::Fault),
             Message::PumpEnded(_, Some(outcome)) => state.pump_ended(&myself, outcome),
@@ -163,7 +186,7 @@ impl Actor for Subscriber {
             Message::Pause(false, reply) => {
                 drop(reply.send(()));
                 if std::mem::take(&mut state.paused) {
-                    state.start = Start::Keyframe;
+                    (state.start, state.asked) = (Start::Keyframe, Instant::now());
                     state.join(&myself);
                 }
             }
@@ -175,6 +198,14 @@ impl Actor for Subscriber {
                 drop(reply.send(()));
             }
             Message::End(end) => state.end(&myself, end),
+            Message::LeaveAtKeyframe => {
+                state.leaves = true;
+                if state.paused || state.service == 0 || state.ring.is_backfilling() {
+                    state.end(&myself, PlayEnd::NodeLeaves);
+                } else {
+                    state.go_on_alone(&myself);
+                }
+            }
             Message::StreamOver => {
                 if state.paused {
                     state.end(&myself, PlayEnd::StreamEnded);
@@ -196,6 +227,9 @@ impl State {
     /// Serves it as a joiner: with the configuration first.
     fn join(&mut self, myself: &ActorRef<Message>) {
         let service = self.seat.begin();
+        if self.ring.is_backfilling() {
+            return self.join_later(myself, service);
+        }
         let (cursor, join) = self.ring.cursor(self.start);
         let waits = Waits {
             hold: join.waits_for_keypoint,
@@ -204,12 +238,23 @@ impl State {
         };
         let mut gate = Gate::new(self.wants, waits, &self.context.config.egress);
         self.joined_at = self.ring.head();
-        gate.joined_at = self.joined_at;
+        (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         let joining = Joining {
             join,
-            asked: Instant::now(),
+            asked: self.asked,
         };
         self.serve_alone(myself, service, cursor, Some(joining), gate);
+    }
+
+    /// What comes in now is old: it joins when that is over.
+    fn join_later(&mut self, myself: &ActorRef<Message>, service: Service) {
+        self.leave_group();
+        self.service = service;
+        let (ring, myself) = (self.ring.clone(), myself.clone());
+        let wait = async move { ring.caught_up().await };
+        self.pump = Some(Pump::reporting(wait, move |_| {
+            drop(myself.cast(Message::MayJoin(service)));
+        }));
     }
 
     /// Serves it alone from where it is.
@@ -225,7 +270,7 @@ impl State {
         cursor.seek(next);
         let mut gate = Gate::new(self.wants, standing.waits, &self.context.config.egress);
         // It may not have all of them yet.
-        gate.joined_at = self.joined_at;
+        (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         self.serve_alone(myself, service, cursor, None, gate);
     }
 
@@ -277,6 +322,7 @@ impl State {
                 debug!(peer = %self.seat.peer.addr, %reason, "play ended");
                 self.end(myself, PlayEnd::StreamEnded);
             }
+            Outcome::Left => self.end(myself, PlayEnd::NodeLeaves),
             Outcome::Replaced => {}
             Outcome::Failed(error) => {
                 debug!(peer = %self.seat.peer.addr, %error, "player's socket failed");

@@ -1,6 +1,8 @@
 //! The actors together, over real sockets: who takes whom along when something fails.
 
+mod cluster;
 pub(crate) mod pair;
+mod standby;
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::metrics::Pulled;
 use crate::tuning::{MAX_DOWN, MAX_UP};
-use crate::wire::{action, query, release, released};
+use crate::wire::{action, query, release, released, text};
 use crate::{
     Action, Auth, Error, Member, Peer, Pong, Query, Refusal, Release, Released, Subscribe, Tuning,
 };
@@ -177,7 +177,7 @@ impl Client {
         Ok(Pong {
             clock: Duration::from_millis(u64::try_from(pong.clock).unwrap_or(0)),
             round_trip: asked.elapsed(),
-            release: pong.release,
+            release: text(pong.release),
         })
     }
 

@@ -61,7 +61,7 @@ impl Default for Config {
 pub struct ConfigKey {
     /// Its name, below `relay`.
     pub name: &'static str,
-    /// How its values are written: `address`, `text`, `file`.
+    /// How its values are written: `address`, `text`, `secret`, `file`.
     pub kind: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -95,7 +95,7 @@ impl Config {
         ),
         key(
             "secret",
-            "text",
+            "secret",
             "What all nodes of the cluster know and nobody else, at least 16 bytes. It is never sent, and encrypts nothing. This or `relay.tls` is required.",
         ),
         key(
@@ -230,6 +230,8 @@ mod tests {
         let shown = format!("{config:?} {}", toml::to_string(&config).expect("writes"));
         assert!(!shown.contains("sixteen"), "{shown}");
         assert!(read("sekret = 'x'").is_err());
+        let error = read("secret = 31337").expect_err("is no text");
+        assert!(error.contains("a text in quotes"), "{error}");
     }
 
     #[test]

@@ -86,9 +86,13 @@ impl fmt::Debug for Peer {
 }
 
 fn name(text: String) -> Result<String, NameError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match (1..=63).contains(&text.len()) && text.chars().all(allowed) {
+    match is_name(&text) {
         true => Ok(text),
         false => Err(NameError(text)),
     }
+}
+
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=63).contains(&text.len()) && text.chars().all(allowed)
 }

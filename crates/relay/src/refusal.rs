@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proto::relay::v1 as wire;
 
+use crate::wire::text;
+
 /// Why a node does not do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
@@ -66,16 +68,9 @@ impl Refusal {
         let after = Duration::from_millis(refusal.retry_after.into());
         Self {
             code: RefusalCode::from_wire(refusal.code()),
-            sentence: Self::bounded(refusal.sentence),
+            sentence: text(refusal.sentence),
             retry_after: (!after.is_zero()).then_some(after),
         }
-    }
-
-    /// A sentence of a peer, cut to what a log has room for.
-    pub(crate) fn bounded(mut sentence: String) -> String {
-        let end = (0..=MAX_SENTENCE).rfind(|&at| sentence.is_char_boundary(at));
-        sentence.truncate(end.unwrap_or(0));
-        sentence
     }
 
     pub(crate) fn to_wire(&self) -> wire::Refusal {
@@ -88,9 +83,6 @@ impl Refusal {
         }
     }
 }
-
-/// How much of a peer's sentence reaches a log.
-const MAX_SENTENCE: usize = 512;
 
 /// Both directions from one list.
 macro_rules! codes {

@@ -1,5 +1,6 @@
 //! A client against a server, over loopback.
 
+mod cuts;
 mod ends;
 mod fake;
 mod flow;
@@ -8,3 +9,4 @@ mod pulls;
 mod support;
 mod trust;
 mod versions;
+mod way;

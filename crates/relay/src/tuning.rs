@@ -6,7 +6,7 @@ use std::time::Duration;
 /// for nodes an ocean apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// Bytes of payload in one message; a tag that is larger gets a message of its own.
+    /// Bytes of one message; a tag that is larger gets a message of its own.
     pub batch_bytes: usize,
     /// What one pull may have under way: throughput is at most this per round trip.
     pub stream_window: u32,
@@ -54,7 +54,7 @@ impl Default for Tuning {
     }
 }
 
-/// The longest message down: a tag as long as FLV can say, beside a batch that was full but for a byte.
+/// The longest message down: a tag as long as FLV can say, and corrected metadata with it.
 pub(crate) const MAX_DOWN: usize = (16 << 20) + (2 << 20);
 
 /// The longest message up, and the longest request.

@@ -29,6 +29,17 @@ pub(crate) fn epoch_from_wire(epoch: Option<wire::Epoch>) -> Epoch {
     Epoch::new(epoch.number, epoch.node)
 }
 
+/// A text of a peer, cut to what a log has room for.
+pub(crate) fn text(mut text: String) -> String {
+    let end = (0..=MAX_TEXT).rfind(|&at| text.is_char_boundary(at));
+    text.truncate(end.unwrap_or(0));
+    text.shrink_to_fit();
+    text
+}
+
+/// How much of a peer's text is kept.
+const MAX_TEXT: usize = 512;
+
 fn key(text: &str) -> Result<StreamKey, Refusal> {
     StreamKey::parse(text).map_err(|error| Error::invalid(error.to_string()))
 }

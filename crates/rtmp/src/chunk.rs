@@ -1,9 +1,11 @@
 //! The chunk stream (RTMP 5.3): messages cut into chunks so that they can interleave.
 
 mod reader;
+mod room;
 mod writer;
 
 pub use reader::ChunkReader;
+pub(crate) use room::Room;
 pub use writer::ChunkWriter;
 pub(crate) use writer::{CONTINUATION_MAX, HEADER_MAX, put_continuation, put_header};
 
@@ -21,7 +23,7 @@ pub(crate) const EXTENDED: u32 = 0xFF_FFFF;
 pub struct Limits {
     /// Longest message.
     pub max_message: u32,
-    /// Longest command message.
+    /// Longest command or control message.
     pub max_command: u32,
     /// Most memory in half-received messages.
     pub max_partial: usize,

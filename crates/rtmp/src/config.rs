@@ -16,10 +16,15 @@ pub struct Config {
     pub peer_bandwidth: u32,
     /// Longest message accepted.
     pub max_message: u32,
-    /// Longest command accepted; commands become values in memory, media does not.
+    /// Longest command or control message accepted; commands become values in memory, media does
+    /// not.
     pub max_command: u32,
     /// Most memory that all half-received messages of one connection may hold together.
     pub max_partial: usize,
+    /// Most memory for commands, half-received ones and those that wait for an answer together, of
+    /// a connection on which nobody publishes yet. Of media it may have [`max_held`](Self::max_held)
+    /// while it waits for an answer, half-received messages included, and none before it asks.
+    pub max_unaccepted: usize,
     /// Most chunk streams a peer may use.
     pub max_chunk_streams: usize,
     /// Most message streams on one connection.
@@ -73,6 +78,7 @@ impl Default for Config {
             max_message: 16 << 20,
             max_command: 64 << 10,
             max_partial: 24 << 20,
+            max_unaccepted: 128 << 10,
             max_chunk_streams: 32,
             max_streams: 16,
             max_name: 1024,

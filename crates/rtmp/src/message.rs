@@ -90,6 +90,20 @@ impl Kind {
     pub fn is_command(self) -> bool {
         matches!(self, Self::Command | Self::CommandAmf3)
     }
+
+    /// Whether it is part of a stream, or something that nobody knows: neither a command nor
+    /// about the connection itself.
+    pub(crate) fn is_media(self) -> bool {
+        matches!(
+            self,
+            Self::Audio
+                | Self::Video
+                | Self::Data
+                | Self::DataAmf3
+                | Self::Aggregate
+                | Self::Other(_)
+        )
+    }
 }
 
 /// One whole message.

@@ -175,7 +175,12 @@ impl Session {
             self.send(&Message::set_chunk_size(self.config.outbound_chunk_size()));
             self.event(Event::HandshakeDone);
         }
-        while let Some(message) = self.reader.read(input)? {
+        loop {
+            // Each message may change what the peer may do.
+            self.reader.set_room(self.room());
+            let Some(message) = self.reader.read(input)? else {
+                return Ok(());
+            };
             self.message(now, message, None)?;
             if self.closing {
                 input.clear();
@@ -185,7 +190,6 @@ impl Session {
                 return Err(Error::TooMuchOutput(self.config.max_pending_output));
             }
         }
-        Ok(())
     }
 
     /// Does what is due: pings, and closing where a deadline has passed.

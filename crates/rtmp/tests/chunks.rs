@@ -366,6 +366,14 @@ fn lengths_over_the_limit_are_refused_before_anything_is_kept() {
         limit: 100,
     };
     assert_eq!(refused(&command), error);
+    let mut control = full(0, 101);
+    control[7] = 4;
+    let error = Error::TooLong {
+        kind: Kind::UserControl,
+        length: 101,
+        limit: 100,
+    };
+    assert_eq!(refused(&control), error);
 }
 
 #[test]

@@ -52,7 +52,7 @@ struct Options {
     /// Read this TOML file; of several, later ones win
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
-    /// What the node does: all or origin (short for --set node.role=…)
+    /// What the node does: all, origin or edge (short for --set node.role=…)
     #[arg(long)]
     role: Option<String>,
     /// Set a key, over files and environment; --KEY VALUE does the same

@@ -3,7 +3,7 @@
 use toml::Value;
 
 use crate::layers::Loaded;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// Comments begin in this column, where values are shorter.
 const COLUMN: usize = 40;
@@ -15,14 +15,14 @@ pub(crate) fn show(loaded: &Loaded) -> String {
     let mut open = "";
     let keys = Settings::keys();
     for key in &keys {
-        let Some((section, name)) = key.name.split_once('.') else {
+        let Some((section, name)) = key.name.rsplit_once('.') else {
             continue;
         };
         if section != open {
             line(&mut text, format!("\n[{section}]"), "");
             open = section;
         }
-        let Some(value) = table.get(section).and_then(|section| section.get(name)) else {
+        let Some(value) = settings::value(&table, &key.name) else {
             continue;
         };
         match value {
@@ -49,6 +49,30 @@ pub(crate) fn show(loaded: &Loaded) -> String {
 
 /// What is allowed but may not be meant.
 pub(crate) fn notes(settings: &Settings) -> Vec<String> {
+    [unused(settings), open(settings)].concat()
+}
+
+/// What only counts in a cluster, of a node that is in none.
+fn unused(settings: &Settings) -> Vec<String> {
+    let node = &settings.node;
+    if node.is_clustered() {
+        return Vec::new();
+    }
+    let endpoints = !node.directory.endpoints.is_empty();
+    let relay = node.relay != node::Config::default().relay;
+    [("directory.endpoints", endpoints), ("relay", relay)]
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| {
+            format!(
+                "{name} is set but not used: the node is alone as long as directory.kind is embedded"
+            )
+        })
+        .collect()
+}
+
+/// What anybody may publish.
+fn open(settings: &Settings) -> Vec<String> {
     let auth = &settings.node.auth;
     if auth.rules().next().is_none() {
         return vec!["anybody may publish and play: auth.static is empty".to_owned()];

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use node::config::Key;
 use toml::{Table, Value};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, is_section};
 use crate::suggest;
 pub(crate) use fault::{Fault, Faults};
 
@@ -62,21 +62,8 @@ struct Setting {
 }
 
 /// The sections that are named in the documentation and not built yet.
-const COMING: [&str; 14] = [
-    "directory",
-    "forward",
-    "hls",
-    "hooks",
-    "https",
-    "metrics",
-    "otel",
-    "pull",
-    "record",
-    "relay",
-    "rule",
-    "srt",
-    "storage",
-    "webrtc",
+const COMING: [&str; 10] = [
+    "forward", "hooks", "https", "metrics", "otel", "record", "rule", "srt", "storage", "webrtc",
 ];
 
 /// Reads all layers; every fault in them is reported, not just the first.
@@ -117,7 +104,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let loaded = Loaded { settings, origins };
     let mut problems = loaded.settings.problems();
     if problems.is_empty() {
-        problems.extend(loaded.settings.node.certificate_problem());
+        problems.extend(loaded.settings.file_problems());
     }
     if problems.is_empty() {
         return Ok(loaded);
@@ -171,7 +158,18 @@ fn unknown(written: &str, keys: &[Key]) -> String {
         return format!("[{section}] is not built yet");
     }
     let names = keys.iter().map(|key| key.name.as_str());
-    match suggest::nearest(written, names) {
+    if is_section(written, keys) {
+        let mut below = names.filter(|name| name.starts_with(written));
+        let first = below.next().unwrap_or_default();
+        return format!("is a section; set its keys, such as {first}");
+    }
+    // A section within one may be what is misspelt.
+    let sections = names
+        .clone()
+        .filter_map(|name| name.rsplit_once('.'))
+        .map(|(section, _)| section)
+        .filter(|section| section.contains('.'));
+    match suggest::nearest(written, names.chain(sections)) {
         Some(name) => format!("unknown key; did you mean {name}?"),
         None => "unknown key; docs/configuration.md lists those there are".to_owned(),
     }

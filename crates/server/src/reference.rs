@@ -2,15 +2,15 @@
 
 use toml::Value;
 
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 const HEAD: &str = "\
 # Configuration
 
 Defaults < files (TOML, `--config`, later ones win) < environment < flags. Each key below can be set in
 
-- a file: `[rtmp]`, then `listen = \":1935\"`;
-- the environment: `WEIR_` and the path with `__`, as in `WEIR_RTMP__LISTEN=:1935`;
+- a file: `[rtmp]`, then `listen = \":1935\"`; for `relay.tls.ca`: `[relay.tls]`, then `ca = \"ca.pem\"`;
+- the environment: `WEIR_` and the path with `__`, as in `WEIR_RTMP__LISTEN=:1935`, `WEIR_RELAY__TLS__CA=ca.pem`;
 - a flag: `--set rtmp.listen=:1935`, or `--rtmp.listen :1935`; `--role` is short for `node.role`.
 
 Values of the environment and of flags are TOML values; bare texts need no quotes. An unknown key is an
@@ -22,12 +22,14 @@ from.
 | address | `\":1935\"` every address of the machine, `\"127.0.0.1:1935\"`, `\"[::1]:1935\"`, `\"localhost:1935\"`; port 0 any free port; `\"\"` off |
 | choice | one of the names given |
 | coalesce | `\"adaptive\"` or a duration |
-| count | a number; 0 is no limit |
+| count | a number; 0 is no limit unless it says otherwise |
 | duration | `\"500ms\"`, `\"2s\"`, `\"1h30m\"`; a bare number is seconds |
 | file, folder | a path; `\"\"` is none |
 | filter | levels of log events, also by crate |
 | flag | `true`, `false` |
 | names | `[\"live\", \"event\"]` |
+| secret | a text that is never printed; `\"\"` is none |
+| share | `0.95`, `\"95%\"` |
 | size | `\"64KiB\"`, `\"4MB\"`; a bare number is bytes |
 | text | a text; `\"\"` is none |
 | tokens | a table by stream key or pattern |
@@ -42,7 +44,7 @@ pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut open = String::new();
     for key in Settings::keys() {
-        let Some((section, name)) = key.name.split_once('.') else {
+        let Some((section, _)) = key.name.split_once('.') else {
             continue;
         };
         if section != open {
@@ -51,8 +53,9 @@ pub(crate) fn page() -> String {
             ));
             section.clone_into(&mut open);
         }
-        let default = defaults.get(section).and_then(|section| section.get(name));
-        let default = default.map(Value::to_string).unwrap_or_default();
+        let default = settings::value(&defaults, &key.name)
+            .map(Value::to_string)
+            .unwrap_or_default();
         page.push_str(&format!(
             "| `{}` | {} | `{default}` | {} |\n",
             key.name, key.kind, key.about
@@ -68,15 +71,24 @@ mod tests {
     #[test]
     fn every_key_has_a_default_in_the_page_and_every_default_a_key() {
         let defaults = Settings::default().table();
-        let mut named: Vec<_> = Settings::keys().into_iter().map(|key| key.name).collect();
+        let keys = Settings::keys();
         let mut set = Vec::new();
-        for (section, values) in &defaults {
-            let values = values.as_table().expect("a section");
-            set.extend(values.keys().map(|name| format!("{section}.{name}")));
-        }
+        leaves("", &defaults, &mut set);
+        let mut named: Vec<_> = keys.into_iter().map(|key| key.name).collect();
         named.sort();
         set.sort();
         assert_eq!(named, set);
+    }
+
+    /// The paths of all values, where an empty table is one too.
+    fn leaves(path: &str, table: &toml::Table, found: &mut Vec<String>) {
+        for (name, value) in table {
+            let path = format!("{path}{name}");
+            match value.as_table() {
+                Some(inner) if !inner.is_empty() => leaves(&format!("{path}."), inner, found),
+                _ => found.push(path),
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! SIGHUP: what has changed, and what it takes to apply it.
 
-use toml::Table;
 use tracing::{error, info, warn};
 
 use crate::layers::{self, Loaded, Sources};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// Reads the configuration again. A broken one changes nothing.
 pub(crate) fn reload(sources: &Sources, running: &Loaded) {
@@ -36,21 +35,26 @@ pub(crate) fn reload(sources: &Sources, running: &Loaded) {
 /// The keys that differ.
 fn changed(old: &Settings, new: &Settings) -> Vec<String> {
     let (was, is) = (old.table(), new.table());
-    let value = |table: &Table, section: &str, name: &str| table.get(section)?.get(name).cloned();
     let differs = |key: &str| {
-        // Masked, two tokens look the same.
-        let tokens = key == "auth.static" && old.node.auth != new.node.auth;
-        let parts = key.split_once('.');
-        tokens
-            || parts.is_some_and(|(section, name)| {
-                value(&was, section, name) != value(&is, section, name)
-            })
+        secret_differs(key, &old.node, &new.node)
+            || settings::value(&was, key) != settings::value(&is, key)
     };
     Settings::keys()
         .into_iter()
         .map(|key| key.name)
         .filter(|key| differs(key))
         .collect()
+}
+
+/// Whether a key holds another secret: masked, two look the same.
+fn secret_differs(key: &str, old: &node::Config, new: &node::Config) -> bool {
+    match key {
+        "auth.static" => old.auth.r#static != new.auth.r#static,
+        "auth.admin_key" => old.auth.admin_key != new.auth.admin_key,
+        "directory.password" => old.directory.password != new.directory.password,
+        "relay.secret" => old.relay.secret != new.relay.secret,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -70,5 +74,28 @@ mod tests {
             changed(&old, &new),
             ["play.wait", "auth.static", "log.level"]
         );
+    }
+
+    #[test]
+    fn another_secret_is_a_change() {
+        let secrets = Settings::keys()
+            .into_iter()
+            .filter(|key| key.kind == "secret");
+        let mut count = 0;
+        for key in secrets {
+            let one = settings(&format!("{} = 'a'", key.name));
+            let other = settings(&format!("{} = 'b'", key.name));
+            assert_eq!(changed(&one, &one), Vec::<String>::new());
+            assert_eq!(changed(&one, &other), [key.name]);
+            count += 1;
+        }
+        assert_eq!(count, 3);
+    }
+
+    #[test]
+    fn nested_keys_are_looked_at() {
+        let old = settings("");
+        let new = settings("relay.tls.ca = 'ca.pem'");
+        assert_eq!(changed(&old, &new), ["relay.tls.ca"]);
     }
 }

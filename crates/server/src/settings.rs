@@ -2,7 +2,7 @@
 
 use node::config::{Key, Problem, Section};
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::log::LogConfig;
 
@@ -62,11 +62,22 @@ impl Settings {
         problems
     }
 
+    /// What is wrong with the files that it names, which are read for it.
+    pub(crate) fn file_problems(&self) -> Vec<Problem> {
+        let node = &self.node;
+        [node.certificate_problem(), node.relay_problem()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     /// Keys that want an address which another key has.
     fn same_addresses(&self) -> Vec<Problem> {
+        let relay = self.node.relay_listen();
         let listens = [
             ("rtmp.listen", &self.node.rtmp.listen),
             ("rtmps.listen", &self.node.rtmps.listen),
+            ("relay.listen", &relay),
             ("http.listen", &self.web.http.listen),
             ("admin.listen", &self.web.admin.listen),
         ];
@@ -88,4 +99,21 @@ impl Settings {
         }
         problems
     }
+}
+
+/// The value of a key, `relay.tls.ca`, in a table of all values.
+pub(crate) fn value<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let mut names = key.split('.');
+    let first = table.get(names.next()?)?;
+    names.try_fold(first, |value, name| value.get(name))
+}
+
+/// Whether keys are below this: `relay`, `relay.tls`.
+pub(crate) fn is_section(name: &str, keys: &[Key]) -> bool {
+    let below = |key: &Key| {
+        key.name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    keys.iter().any(below)
 }

@@ -16,7 +16,11 @@ pub(crate) fn nearest<'a>(
     // The right name in the wrong section, or without one, is nearer than another name in that section.
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let named = |name: &&str| last(name) == last(&written);
-    let elsewhere = known.clone().find(named);
+    let section = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let elsewhere = known
+        .clone()
+        .filter(named)
+        .min_by_key(|name| section(name) != section(&written));
     by_distance
         .filter(|name| elsewhere.is_none() || named(name))
         .or(elsewhere)
@@ -52,6 +56,11 @@ mod tests {
             "rtmps.listen",
             "publish.on_conflict",
             "rtmp.chunk_size",
+            "tls.key",
+            "directory.tls.ca",
+            "directory.tls.key",
+            "relay.tls.ca",
+            "relay.tls.key",
         ];
         for (written, meant) in [
             ("rtmp.litsen", Some("rtmp.listen")),
@@ -59,6 +68,10 @@ mod tests {
             ("rtmp.chunksize", Some("rtmp.chunk_size")),
             ("rtmp.on_conflict", Some("publish.on_conflict")),
             ("on_conflict", Some("publish.on_conflict")),
+            ("relay.tls.cas", Some("relay.tls.ca")),
+            ("relay.tls_ca", Some("relay.tls.ca")),
+            ("relay.key", Some("relay.tls.key")),
+            ("tls.ca", Some("directory.tls.ca")),
             ("colour.scheme", None),
         ] {
             assert_eq!(nearest(written, known.into_iter()), meant, "{written}");

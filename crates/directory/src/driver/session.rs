@@ -10,7 +10,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use media::StreamKey;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::GOOD;
 use crate::NodeRecord;
+use crate::backoff::Backoff;
 use crate::error::PATIENCE;
 use crate::metrics::Op;
 use crate::record::Lease;
@@ -67,7 +69,9 @@ impl Run {
 
     /// Uses the session as long as it works.
     pub(super) async fn until_it_breaks(&mut self) -> Fault {
+        let mut backoff = Backoff::default();
         loop {
+            let began = Instant::now();
             match self.use_it().await {
                 // Too far behind for the watch: list again, watch again.
                 Fault::Compacted => {
@@ -75,6 +79,11 @@ impl Run {
                 }
                 fault => return fault,
             }
+            if began.elapsed() > GOOD {
+                backoff.reset();
+            }
+            // Where what is listed is forgotten before it is watched, that would go on for ever.
+            sleep(backoff.next()).await;
         }
     }
 
@@ -92,8 +101,9 @@ impl Run {
     /// Makes sure of the lease, learns what there is, and watches from there.
     async fn begin(&mut self) -> Result<Box<dyn Watch>, Fault> {
         let shared = self.shared.clone();
-        // Where leases do not run out with time, how long it took says nothing.
-        let was_down = !shared.is_up() || !shared.leases_expire;
+        // Where leases do not run out with time, how long it took to come here says nothing.
+        let is_new = self.generation.is_none();
+        let was_down = !shared.is_up() || !shared.leases_expire && is_new;
         self.lease = self.sure_lease().await?;
         shared.contact();
         if was_down {
@@ -128,6 +138,9 @@ impl Run {
     }
 
     async fn grant(&mut self, lost: Lease) -> Result<Lease, Fault> {
+        if self.shared.is_leaving() {
+            return Err(Fault::Broken("this node is leaving".to_owned()));
+        }
         if lost != Lease::NONE {
             let claims = self.shared.state().claims.count();
             tracing::warn!(

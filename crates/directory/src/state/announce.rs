@@ -88,6 +88,14 @@ impl Announcing {
         self.record.as_ref().map(|record| record.started)
     }
 
+    /// This is there. If that is not what was said last, it is said again: the directory may have
+    /// been restored from a snapshot.
+    pub(crate) fn found(&mut self, there: Option<&NodeRecord>) {
+        if self.said.as_ref().map(|said| &said.record) != there {
+            self.said = None;
+        }
+    }
+
     /// It is not there any more. Returns whether it will be again.
     pub(crate) fn lost(&mut self) -> bool {
         self.said = None;

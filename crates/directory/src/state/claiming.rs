@@ -5,7 +5,7 @@ use std::sync::Arc;
 use media::StreamKey;
 
 use super::State;
-use crate::claims::{Asking, Step};
+use crate::claims::{Asking, Own, Step};
 use crate::known::Instead;
 use crate::record::{Held, Lease};
 use crate::store::{Item, Outcome, When};
@@ -33,8 +33,10 @@ impl State {
             if own.asking.is_some() {
                 return Ask::Busy(own.turn.clone());
             }
-            if let (true, Some(held)) = (own.wanted.is_some(), known)
-                && over != Some(held.revision)
+            // While it is ours it is not claimed again, unless that is meant, and never with an
+            // epoch before the one that it has.
+            if let (Some(wanted), Some(held)) = (&own.wanted, known)
+                && (over != Some(held.revision) || record.epoch < wanted.epoch)
             {
                 return Ask::Held(held.clone());
             }
@@ -194,8 +196,15 @@ impl State {
 
     /// Something else was there than was expected.
     fn found(&mut self, key: &StreamKey, item: Option<Item>) -> Result<(), Unreadable> {
-        let held = match item {
-            Some(item) => Some(read(key, item).ok_or(Unreadable)?),
+        let held = match item.map(|item| read(key, item)) {
+            Some(Some(held)) => Some(held),
+            Some(None) => {
+                // Where nothing was wanted there is nothing left to do.
+                if let Some(own) = self.claims.get_mut(key).filter(|own| own.wanted.is_none()) {
+                    own.seen = None;
+                }
+                return Err(Unreadable);
+            }
             None => None,
         };
         if let Some(held) = &held {
@@ -217,31 +226,61 @@ impl State {
         Ok(())
     }
 
+    // What was written may be overtaken before its writer says how it ended: by another wish for the
+    // key, another lease, or the watch. So each end is looked at anew, and no mark is taken away that
+    // somebody else has set.
+
     /// There is nothing left to do about a key, or there never was.
     pub(crate) fn forget(&mut self, key: &StreamKey) {
-        if self.claims.get(key).is_some_and(|own| own.wanted.is_none()) {
-            self.claims.remove(key);
+        if matches!(self.step(key, self.lease), Step::Gone) {
+            self.drop_claim(key);
+            self.dirty.remove(key);
         }
-        self.dirty.remove(key);
     }
 
     /// A claim is as it should be.
-    pub(crate) fn settled(&mut self, key: &StreamKey) {
-        if let Some(own) = self.claims.get_mut(key) {
+    pub(crate) fn settled(&mut self, key: &StreamKey, id: u64) {
+        if let Some(own) = self.claims.get_mut(key).filter(|own| own.id == id) {
             own.asking = None;
         }
-        self.dirty.remove(key);
+        if matches!(self.step(key, self.lease), Step::Done(_)) {
+            self.dirty.remove(key);
+        }
         self.count();
+    }
+
+    /// The driver has done what it could about a key. False: there is more to do.
+    pub(crate) fn conclude(&mut self, key: &StreamKey, unreadable: bool) -> bool {
+        if self.claims.get(key).is_some_and(|own| own.asking.is_some()) {
+            // Whoever asks for it will see to it.
+            return true;
+        }
+        match self.step(key, self.lease) {
+            Step::Done(_) => {
+                self.dirty.remove(key);
+            }
+            Step::Gone => self.forget(key),
+            Step::Lost(held) => self.lose(key, Some(held)),
+            Step::Write(..) if unreadable => self.lose(key, None),
+            Step::Write(..) => return false,
+        }
+        true
+    }
+
+    /// As [`lose`](Self::lose), unless the key has been claimed anew in the meantime.
+    pub(crate) fn lose_claim(&mut self, key: &StreamKey, id: u64, held: Option<Arc<Held>>) {
+        if self.claims.get(key).is_some_and(|own| own.id == id) {
+            self.lose(key, held);
+        }
     }
 
     /// A claim is lost to what is there now; nothing, if that cannot be read.
     pub(crate) fn lose(&mut self, key: &StreamKey, held: Option<Arc<Held>>) {
-        if self.claims.remove(key).is_none() {
+        if self.drop_claim(key).is_none() {
             return;
         }
         self.dirty.remove(key);
         self.metrics.lost();
-        self.count();
         match &held {
             Some(held) => {
                 tracing::warn!(%key, to = %held.record.node, epoch = %held.record.epoch, "a claim is lost")
@@ -256,6 +295,12 @@ impl State {
                 self.tell(change);
             }
         }
+    }
+
+    pub(super) fn drop_claim(&mut self, key: &StreamKey) -> Option<Own> {
+        let own = self.claims.remove(key);
+        self.count();
+        own
     }
 
     /// Somebody asked what is at a key.

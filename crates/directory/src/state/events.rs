@@ -6,24 +6,22 @@ use media::StreamKey;
 
 use super::State;
 use super::claiming::read;
+use crate::claims::Step;
 use crate::known::Seen;
 use crate::path::Path;
 use crate::record::{Held, Lease};
 use crate::store::{Event, Item, Listing};
-use crate::{Change, NodeId, Revision, Setting, wire};
+use crate::{Change, NodeId, NodeRecord, Revision, Setting, wire};
 
 impl State {
     /// Everything that is there.
     pub(crate) fn listed(&mut self, listing: Listing) {
-        let mut streams = Vec::new();
+        let (mut streams, mut nodes) = (Vec::new(), Vec::new());
         let mut seen = Seen::default();
         for item in listing.items {
             match Path::parse(&item.key) {
                 Some(Path::Stream(key)) => streams.extend(read(&key, item)),
-                Some(Path::Node(id)) => {
-                    let known = self.node_is(&id, &item);
-                    seen.nodes.extend(known.map(|_| id));
-                }
+                Some(Path::Node(id)) => nodes.extend(read_node(&id, &item)),
                 Some(Path::Setting(kind, name)) => {
                     if let Some(setting) = setting(&item) {
                         seen.settings.insert((kind, name.clone()));
@@ -34,11 +32,19 @@ impl State {
                 None => {}
             }
         }
-        if listing.revision < self.latest || streams.iter().any(|held| self.is_older(held)) {
+        let restored =
+            listing.revision < self.latest || streams.iter().any(|held| self.is_older(held));
+        if restored {
             tracing::warn!("the directory is older than it was: it was restored from a snapshot");
             self.settle_from_now();
         }
         self.latest = listing.revision;
+        let own = nodes.iter().find(|(record, _)| record.id == self.node);
+        self.announcing.found(own.map(|(record, _)| record));
+        for (record, revision) in nodes {
+            seen.nodes.insert(record.id.clone());
+            self.node_is_listed(record, revision, restored);
+        }
         for held in streams {
             let key = held.record.key.clone();
             self.stream_is(&key, held);
@@ -91,7 +97,10 @@ impl State {
                 }
             }
             Some(Path::Node(id)) if self.known.node_revision(&id) < revision => {
-                if let Some(clock) = self.node_is(&id, &item) {
+                if let Some((record, revision)) = read_node(&id, &item) {
+                    let clock = record.clock;
+                    let change = self.known.put_node(record, revision);
+                    self.tell(change);
                     self.meet_twin(&id);
                     self.compare_clocks(&id, clock);
                 }
@@ -172,7 +181,7 @@ impl State {
                 self.tell_known(held);
             }
             None => {
-                self.claims.remove(key);
+                self.drop_claim(key);
                 self.tell_known(held);
             }
             Some(wanted) if ours && held.record == *wanted => self.tell_known(held),
@@ -180,7 +189,10 @@ impl State {
             // Ours is newer, or the epoch is higher.
             Some(_) => {}
         }
-        self.mark(key);
+        let own = self.claims.get(key).is_some();
+        if own && !matches!(self.step(key, self.lease), Step::Done(_)) {
+            self.mark(key);
+        }
     }
 
     /// The directory says nothing of a stream.
@@ -192,7 +204,7 @@ impl State {
                 return self.mark(key);
             }
             Some(own) if own.asking.is_none() => {
-                self.claims.remove(key);
+                self.drop_claim(key);
             }
             _ => {}
         }
@@ -204,19 +216,16 @@ impl State {
         self.tell(change);
     }
 
-    /// The directory says this of a node. Returns its clock, if it can be read.
-    fn node_is(&mut self, id: &NodeId, item: &Item) -> Option<u64> {
-        let record = match wire::read_node(id.clone(), &item.value) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::debug!(node = %id, %error, "cannot read the record of a node");
-                return None;
-            }
+    /// The directory has this record of a node, maybe for long.
+    fn node_is_listed(&mut self, record: NodeRecord, revision: Revision, restored: bool) {
+        let known = self.known.node(&record.id);
+        // It may be reached elsewhere by now, and is about to say so again.
+        let is_older = restored && known.is_some_and(|known| known.clock > record.clock);
+        let change = match is_older {
+            true => self.known.node_gone(&record.id, true),
+            false => self.known.put_node(record, revision),
         };
-        let clock = record.clock;
-        let change = self.known.put_node(record, Revision(item.revision));
         self.tell(change);
-        Some(clock)
     }
 
     fn node_is_gone(&mut self, id: &NodeId) {
@@ -255,6 +264,16 @@ impl State {
             self.clocks.own(clock, now);
         } else if self.clocks.other(id, clock, now) {
             self.tell([Change::Clock(id.clone())]);
+        }
+    }
+}
+
+fn read_node(id: &NodeId, item: &Item) -> Option<(NodeRecord, Revision)> {
+    match wire::read_node(id.clone(), &item.value) {
+        Ok(record) => Some((record, Revision(item.revision))),
+        Err(error) => {
+            tracing::debug!(node = %id, %error, "cannot read the record of a node");
+            None
         }
     }
 }

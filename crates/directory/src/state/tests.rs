@@ -6,7 +6,7 @@ use media::{Epoch, StreamKey};
 use super::*;
 use crate::claims::Step;
 use crate::store::{Event, Item, Listing, Outcome, Put, When, Write};
-use crate::{Changes, Numbering, Revision, Standing, StreamRecord, StreamState, wire};
+use crate::{Changes, NodeRecord, Numbering, Revision, Standing, StreamRecord, StreamState, wire};
 
 const LEASE: Lease = Lease(7);
 const OTHERS: Lease = Lease(8);
@@ -96,7 +96,7 @@ fn write(state: &mut State, revision: i64) {
 fn claimed(state: &mut State, epoch: u64, revision: i64) -> u64 {
     let id = ask(state, epoch, None);
     write(state, revision);
-    state.settled(&key());
+    state.settled(&key(), id);
     id
 }
 
@@ -353,4 +353,194 @@ async fn ours_is_written_anew_under_a_new_lease() {
             ..
         }
     ));
+}
+
+#[tokio::test]
+async fn what_was_there_at_the_last_try_is_asked_for_anew() {
+    let (mut state, _) = state();
+    state.happened(put(&record("b", 4), 2));
+    let id = ask(&mut state, 5, None);
+    let there = Outcome::Differs(Some(item(&record("b", 4), 2)));
+    let wrote = state.wrote(&key(), Some(Arc::new(record("a", 5))), LEASE, there);
+    assert!(wrote.is_ok());
+    assert!(matches!(state.step(&key(), LEASE), Step::Lost(_)));
+    assert!(state.disown(&key(), id));
+    // Now it is known whose it is, and meant to be superseded.
+    ask(&mut state, 5, Some(Revision(2)));
+    assert_eq!(when(&state), When::At(2));
+}
+
+#[tokio::test]
+async fn what_is_ours_is_not_claimed_with_an_epoch_before_its_own() {
+    let (mut state, _) = state();
+    let id = claimed(&mut state, 5, 2);
+    let earlier = state.ask(record("a", 4), Some(Revision(2)));
+    assert!(matches!(earlier, Ask::Held(held) if held.record == record("a", 5)));
+    assert_eq!(state.standing(&key(), id), Standing::Held(Revision(2)));
+}
+
+#[tokio::test]
+async fn a_mark_from_the_meantime_stays() {
+    let (mut state, _) = state();
+    let id = claimed(&mut state, 5, 2);
+    // It was as it should be, but the lease is another by now.
+    state.lease_changed(Lease(9));
+    state.settled(&key(), id);
+    assert!(state.dirty.contains(&key()));
+
+    // It was given back, but is claimed again by now.
+    let (mut state, _) = self::state();
+    let id = ask(&mut state, 5, None);
+    assert!(state.disown(&key(), id));
+    assert!(matches!(state.step(&key(), LEASE), Step::Gone));
+    let id = state.assume(record("a", 6));
+    state.forget(&key());
+    assert!(state.dirty.contains(&key()));
+    assert_eq!(state.standing(&key(), id), Standing::Pending);
+}
+
+#[tokio::test]
+async fn a_claim_is_not_lost_for_the_one_before_it() {
+    let (mut state, mut changes) = state();
+    let before = claimed(&mut state, 5, 2);
+    while changes.try_next().is_some() {}
+    let other = item(&record("b", 6), 3);
+    let there = Outcome::Differs(Some(other));
+    let wrote = state.wrote(&key(), Some(Arc::new(record("a", 5))), LEASE, there);
+    assert!(wrote.is_ok());
+    let Step::Lost(held) = state.step(&key(), LEASE) else {
+        panic!("it is lost");
+    };
+    // Before anybody has heard of that.
+    let id = state.assume(record("a", 7));
+    state.lose_claim(&key(), before, Some(held));
+    assert!(!state.conclude(&key(), false), "it is to be written");
+    assert_eq!(state.standing(&key(), id), Standing::Pending);
+    assert_eq!(changes.try_next(), Some(Change::Stream(key())));
+    assert_eq!(changes.try_next(), None);
+}
+
+fn said(node: &str, clock: u64, zone: &str) -> NodeRecord {
+    NodeRecord {
+        clock,
+        zone: Some(zone.to_owned()),
+        ..NodeRecord::new(id(node), crate::Role::All)
+    }
+}
+
+fn node_item(record: &NodeRecord, revision: i64) -> Item {
+    Item {
+        key: crate::path::node(&record.id),
+        value: wire::write_node(record),
+        revision,
+        lease: OTHERS,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_node_was_before_a_restored_snapshot_is_not_believed() {
+    let (mut state, mut changes) = state();
+    let (before, now) = (said("b", 10, "south"), said("b", 20, "north"));
+    state.happened(Event::Put(node_item(&now, 20)));
+    assert_eq!(changes.try_next(), Some(Change::Node(id("b"))));
+    let ours = said("a", 20, "north");
+    state.announcing.set(ours.clone());
+    state.announcing.said(ours.clone(), LEASE);
+    let due = |state: &State| state.announcing.due(LEASE, true).expect("it is set");
+    let at_once = tokio::time::Instant::now();
+
+    // The same again is no reason to say anything.
+    let same = [node_item(&now, 20), node_item(&ours, 19)];
+    state.listed(Listing {
+        items: same.to_vec(),
+        revision: 20,
+    });
+    assert!(due(&state) > at_once);
+
+    let items = [node_item(&before, 2), node_item(&said("a", 10, "south"), 3)];
+    state.listed(Listing {
+        items: items.to_vec(),
+        revision: 5,
+    });
+    assert_eq!(due(&state), at_once, "what we said is said again");
+    let known = |state: &State| state.known.node(&id("b")).cloned();
+    assert_eq!(known(&state).as_deref(), Some(&now));
+    let later = said("b", 30, "north");
+    state.happened(Event::Put(node_item(&later, 6)));
+    tokio::time::advance(SETTLING * 2).await;
+    state.settle();
+    assert_eq!(known(&state).as_deref(), Some(&later));
+    assert!(
+        !std::iter::from_fn(|| changes.try_next()).any(|change| change == Change::Node(id("b")))
+    );
+}
+
+/// Keeps the only gauge that is asked for.
+#[derive(Default)]
+struct Gauges(Arc<std::sync::atomic::AtomicU64>);
+
+impl metrics::Recorder for Gauges {
+    fn describe_counter(
+        &self,
+        _: metrics::KeyName,
+        _: Option<metrics::Unit>,
+        _: metrics::SharedString,
+    ) {
+    }
+    fn describe_gauge(
+        &self,
+        _: metrics::KeyName,
+        _: Option<metrics::Unit>,
+        _: metrics::SharedString,
+    ) {
+    }
+    fn describe_histogram(
+        &self,
+        _: metrics::KeyName,
+        _: Option<metrics::Unit>,
+        _: metrics::SharedString,
+    ) {
+    }
+    fn register_counter(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        metrics::Counter::noop()
+    }
+    fn register_gauge(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        match key.name() {
+            "weir_claims" => metrics::Gauge::from_arc(self.0.clone()),
+            _ => metrics::Gauge::noop(),
+        }
+    }
+    fn register_histogram(
+        &self,
+        _: &metrics::Key,
+        _: &metrics::Metadata<'_>,
+    ) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_claims_goes_back_to_none() {
+    let gauges = Gauges::default();
+    let metrics = metrics::with_local_recorder(&gauges, || Arc::new(Metrics::new()));
+    let count = || f64::from_bits(gauges.0.load(std::sync::atomic::Ordering::Relaxed));
+    let (mut state, _) = state();
+    state.metrics = metrics;
+
+    let claim = claimed(&mut state, 5, 2);
+    assert_eq!(count(), 1.0);
+    assert!(state.disown(&key(), claim));
+    assert!(state.wrote(&key(), None, LEASE, Outcome::Done(3)).is_ok());
+    state.forget(&key());
+    assert_eq!(count(), 0.0, "it is released");
+
+    state.assume(record("a", 6));
+    assert_eq!(count(), 1.0);
+    state.happened(put(&record("b", 7), 4));
+    assert_eq!(count(), 0.0, "it is lost");
+
+    let claim = claimed(&mut state, 8, 5);
+    assert!(state.disown(&key(), claim));
+    state.happened(gone(6));
+    assert_eq!(count(), 0.0, "it is gone");
 }

@@ -30,8 +30,29 @@ struct Inner {
     era: u64,
     down: bool,
     cut: HashSet<NodeId>,
-    /// Who was granted a lease.
-    granted: Vec<(NodeId, Lease)>,
+    /// How many have come to it.
+    members: u64,
+    granted: Vec<Granted>,
+}
+
+/// A lease, and who has it: a node, and which of those that had its name.
+#[derive(Debug)]
+struct Granted {
+    node: NodeId,
+    member: u64,
+    lease: Lease,
+}
+
+impl Inner {
+    fn revoke_those(&mut self, theirs: impl Fn(&Granted) -> bool) {
+        let gone: Vec<_> = self
+            .granted
+            .extract_if(.., |granted| theirs(granted))
+            .collect();
+        for granted in gone {
+            self.data.revoke(granted.lease);
+        }
+    }
 }
 
 impl Shared {
@@ -67,14 +88,7 @@ impl Shared {
 
     /// The leases of a node run out.
     pub(crate) fn expire(&self, node: &NodeId) {
-        self.change(|inner| {
-            let (theirs, others) = inner.granted.drain(..).partition(|(id, _)| id == node);
-            inner.granted = others;
-            let theirs: Vec<(NodeId, Lease)> = theirs;
-            for (_, lease) in theirs {
-                inner.data.revoke(lease);
-            }
-        });
+        self.change(|inner| inner.revoke_those(|granted| granted.node == *node));
     }
 
     pub(crate) fn compact(&self) {
@@ -89,7 +103,10 @@ impl Shared {
     pub(crate) fn restore(&self, data: Data) {
         self.change(|inner| {
             inner.era += 1;
+            // No lease is granted twice, whatever is forgotten.
+            let last_lease = inner.data.last_lease();
             inner.data = data;
+            inner.data.grant_after(last_lease);
         });
     }
 }
@@ -100,11 +117,21 @@ impl Shared {
 pub(crate) struct Memory {
     shared: Arc<Shared>,
     node: NodeId,
+    member: u64,
 }
 
 impl Memory {
     pub(crate) fn new(shared: Arc<Shared>, node: NodeId) -> Self {
-        Self { shared, node }
+        let member = {
+            let mut inner = shared.lock();
+            inner.members += 1;
+            inner.members
+        };
+        Self {
+            shared,
+            node,
+            member,
+        }
     }
 }
 
@@ -115,7 +142,9 @@ impl Drop for Memory {
             inner.down || inner.cut.contains(&self.node)
         };
         if !cut {
-            self.shared.expire(&self.node);
+            // Not those of whoever has come in its place by now.
+            self.shared
+                .change(|inner| inner.revoke_those(|granted| granted.member == self.member));
         }
     }
 }
@@ -125,6 +154,7 @@ impl Store for Memory {
         let connection = Connection {
             shared: self.shared.clone(),
             node: self.node.clone(),
+            member: self.member,
             era: self.shared.lock().era,
         };
         let open = connection.open().map(drop);
@@ -140,6 +170,7 @@ impl Store for Memory {
 struct Connection {
     shared: Arc<Shared>,
     node: NodeId,
+    member: u64,
     era: u64,
 }
 
@@ -181,7 +212,11 @@ impl Session for Connection {
         self.tell(move |inner| match term {
             Term::Renewed(_) => {
                 let lease = inner.data.grant(None);
-                inner.granted.push((self.node.clone(), lease));
+                inner.granted.push(Granted {
+                    node: self.node.clone(),
+                    member: self.member,
+                    lease,
+                });
                 lease
             }
             Term::Fixed(ttl) => inner.data.grant(Some(Instant::now() + ttl)),
@@ -193,7 +228,10 @@ impl Session for Connection {
     }
 
     fn revoke(&self, lease: Lease) -> BoxFuture<'_, Result<(), Fault>> {
-        self.tell(move |inner| inner.data.revoke(lease))
+        self.tell(move |inner| {
+            inner.granted.retain(|granted| granted.lease != lease);
+            inner.data.revoke(lease);
+        })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing, Fault>> {
@@ -205,6 +243,7 @@ impl Session for Connection {
             connection: Connection {
                 shared: self.shared.clone(),
                 node: self.node.clone(),
+                member: self.member,
                 era: self.era,
             },
             news: self.shared.news.subscribe(),

@@ -7,13 +7,9 @@ use bytes::Bytes;
 use directory::{Directory, Embedded, NodeId, NodeRecord, Numbering, Options, StreamRecord};
 use directory::{Role, StreamState};
 use flv::{Kind, Tag};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use media::{Epoch, StreamKey};
-use relay::{Action, Auth, Caller, Client, Feed, Member, Query, Server, Subscribe, Tuning};
 use rtmp::net::{Client as Encoder, Publisher, Puller};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Cluster;
@@ -36,73 +32,23 @@ struct Place {
     node: Node,
     directory: Arc<dyn Directory>,
     cluster: Cluster,
-    relay: JoinHandle<()>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.relay.abort();
-    }
-}
-
-/// What a node's relay does with questions and orders.
-struct Asked(Cluster);
-
-impl relay::Source for Asked {
-    fn subscribe(&self, _: Caller, _: Subscribe) -> BoxFuture<'_, Result<Feed, relay::Refusal>> {
-        async { Err(no()) }.boxed()
-    }
-
-    fn release(
-        &self,
-        _: Caller,
-        _: relay::Release,
-    ) -> BoxFuture<'_, Result<relay::Released, relay::Refusal>> {
-        async { Err(no()) }.boxed()
-    }
-
-    fn locate(&self, _: StreamKey) -> BoxFuture<'_, Option<String>> {
-        async { None }.boxed()
-    }
-
-    fn status(&self, query: Query) -> BoxFuture<'_, Result<String, relay::Refusal>> {
-        self.0.answer(query).boxed()
-    }
-
-    fn act(&self, _: Caller, action: Action) -> BoxFuture<'_, Result<String, relay::Refusal>> {
-        self.0.act(action).boxed()
-    }
-}
-
-fn no() -> relay::Refusal {
-    relay::Refusal::new(relay::RefusalCode::Unsupported, "not in this test")
 }
 
 async fn place(shared: &Embedded, name: &str) -> Place {
     let mut config = Config::default();
-    config.node.id = Some(name.to_owned());
     config.rtmp.listen = "127.0.0.1:0".parse().ok();
+    config.relay.listen = Some("127.0.0.1:0".to_owned());
+    config.relay.secret = Some(relay::Secret::new("what all nodes know".to_owned()));
     config.egress.coalesce = Coalesce::Fixed(Duration::ZERO);
-    let node = Node::start(config).await.expect("a node");
     let id = NodeId::parse(name).expect("a name");
-    let directory = shared.join(id.clone(), Options::default());
-    let auth = Auth::secret("what all nodes know").expect("long enough");
-    let me = Member::new("default", name).expect("names");
-    let client = Client::new(me.clone(), auth.clone(), Tuning::default());
-    let context = Arc::clone(node.context());
-    let relay = Some(client);
-    let cluster = Cluster::new(context, node.actor().clone(), Arc::clone(&directory), relay);
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-    let address = listener.local_addr().expect("an address").to_string();
-    let source = Arc::new(Asked(cluster.clone()));
-    let server = Server::new(me, auth, Tuning::default(), source);
-    let serve = async move { server.serve(listener, std::future::pending()).await };
-    announce(&*directory, id, &address);
+    let directory = shared.join(id, Options::default());
+    let joined = Node::join(config, Arc::clone(&directory)).await;
+    let node = joined.expect("a node");
+    let cluster = Cluster::new(node.context(), node.actor().clone());
     Place {
         node,
         directory,
         cluster,
-        relay: tokio::spawn(serve),
     }
 }
 
@@ -120,7 +66,7 @@ impl Place {
         rtmp::Url::parse(&format!("rtmp://{address}/live/{name}")).expect("a URL")
     }
 
-    /// Publishes a stream of one picture, and claims it as the node would.
+    /// Publishes a stream of one picture.
     async fn publish(&self, name: &str) -> Publisher {
         let publisher = timeout(PATIENCE, Encoder::default().publish(&self.url(name)))
             .await
@@ -130,24 +76,7 @@ impl Place {
         let picture = Bytes::from_static(&[0x12, 0, 0, 0x84]);
         let picture = Tag::new(Kind::Video, 0, picture);
         publisher.send(picture).await.expect("open");
-        self.claim(&format!("live/{name}")).await;
         publisher
-    }
-
-    async fn claim(&self, text: &str) {
-        let record = StreamRecord {
-            key: key(text),
-            node: self.directory.node().clone(),
-            epoch: Epoch::new(1, 1),
-            identity: None,
-            protocol: "rtmp".to_owned(),
-            state: StreamState::Live,
-            since: 0,
-            numbering: Numbering::default(),
-        };
-        let claim = self.directory.claim(record, None).await.expect("free");
-        // Kept until the node goes.
-        std::mem::forget(claim);
     }
 
     /// Plays a stream, and has its picture.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::section::section;
-use super::tokens;
+use super::{secret, tokens};
 
 section! {
     /// Who may publish and play.
@@ -16,6 +16,8 @@ section! {
         /// with the same one, the later replaces the earlier, unless `publish.on_conflict` is
         /// `reject`.
         r#static: StaticTokens = StaticTokens::default(), "tokens";
+        /// Opens the API to whoever sends it as a bearer token.
+        admin_key: Option<Secret> = None, "secret";
     }
 }
 

@@ -204,6 +204,62 @@ pub mod text {
     }
 }
 
+/// Texts that are never printed; empty is none.
+pub mod secret {
+    use serde::de::Error;
+
+    use super::{Deserializer, Scalar, Serializer, read};
+    use crate::config::Secret;
+
+    /// Reads one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        let secret = read(from, |value| match value {
+            Scalar::Text(text) if text.is_empty() => Ok(None),
+            Scalar::Text(text) => Ok(Some(Secret::new(text))),
+            _ => Err(String::new()),
+        });
+        // Not through the errors above: what is no text may still be the secret.
+        secret.map_err(|_| D::Error::custom("expected a text in quotes"))
+    }
+
+    /// Writes one, masked.
+    pub fn serialize<S: Serializer>(value: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(value.as_ref().map_or("", |_| Secret::MASK))
+    }
+}
+
+/// Shares of a whole: `0.95`, `95%`.
+pub mod share {
+    use super::{Deserializer, Scalar, Serializer, expected, read};
+
+    fn parse(value: &Scalar) -> Option<f64> {
+        let share = match value {
+            Scalar::Float(share) => *share,
+            // 1 is the whole, not a percent.
+            Scalar::Integer(share) => *share as f64,
+            Scalar::Text(text) => match text.trim().strip_suffix('%') {
+                Some(percent) => percent.trim_end().parse::<f64>().ok()? / 100.0,
+                None => text.trim().parse().ok()?,
+            },
+            Scalar::Flag(_) => return None,
+        };
+        (0.0..=1.0).contains(&share).then_some(share)
+    }
+
+    /// Reads one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        read(from, |value| match parse(&value) {
+            Some(share) => Ok(share),
+            None => expected("a share such as 0.95 or 95%", &value),
+        })
+    }
+
+    /// Writes one.
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(*value)
+    }
+}
+
 /// Paths of files; empty is none.
 pub mod file {
     use std::path::PathBuf;
@@ -277,15 +333,10 @@ pub mod address {
 pub trait Choice: Copy + PartialEq + 'static {
     /// All of them.
     const CHOICES: &'static [(&'static str, Self)];
-
-    /// Why a name that others may know is none here.
-    fn refusal(_name: &str) -> Option<&'static str> {
-        None
-    }
 }
 
 /// The name of a choice.
-pub(super) fn name_of<T: Choice>(value: &T) -> &'static str {
+pub(crate) fn name_of<T: Choice>(value: &T) -> &'static str {
     T::CHOICES
         .iter()
         .find(|(_, choice)| choice == value)
@@ -299,13 +350,10 @@ pub mod choice {
     /// Reads one.
     pub fn deserialize<'de, D: Deserializer<'de>, T: Choice>(from: D) -> Result<T, D::Error> {
         read(from, |value| {
-            if let Scalar::Text(text) = &value {
-                if let Some((_, choice)) = T::CHOICES.iter().find(|(name, _)| name == text) {
-                    return Ok(*choice);
-                }
-                if let Some(refusal) = T::refusal(text) {
-                    return Err(refusal.to_owned());
-                }
+            if let Scalar::Text(text) = &value
+                && let Some((_, choice)) = T::CHOICES.iter().find(|(name, _)| name == text)
+            {
+                return Ok(*choice);
             }
             let names: Vec<_> = T::CHOICES.iter().map(|(name, _)| *name).collect();
             Err(format!(

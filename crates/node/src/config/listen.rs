@@ -42,6 +42,18 @@ impl Listen {
         self.port
     }
 
+    /// The host as an address is written with it; `None` if it is every address of the machine.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        match &self.host {
+            Host::Any => None,
+            Host::Address(address) if address.is_unspecified() => None,
+            Host::Address(IpAddr::V6(address)) => Some(format!("[{address}]")),
+            Host::Address(IpAddr::V4(address)) => Some(address.to_string()),
+            Host::Name(name) => Some(name.clone()),
+        }
+    }
+
     /// What to bind, best first.
     ///
     /// # Errors
@@ -229,6 +241,21 @@ mod tests {
             assert_eq!(listen.to_string(), text);
         }
         assert_eq!("*:1935".parse(), Ok(Listen::any(1935)));
+    }
+
+    #[test]
+    fn names_the_host_unless_it_is_every_address() {
+        for (text, host) in [
+            (":1935", None),
+            ("0.0.0.0:1935", None),
+            ("[::]:1935", None),
+            ("10.0.0.1:1935", Some("10.0.0.1")),
+            ("[::1]:0", Some("[::1]")),
+            ("a-b.example:80", Some("a-b.example")),
+        ] {
+            let listen: Listen = text.parse().expect(text);
+            assert_eq!(listen.host().as_deref(), host, "{text}");
+        }
     }
 
     #[test]

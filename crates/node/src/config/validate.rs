@@ -1,6 +1,6 @@
 //! What no single value can tell: ranges, and values that do not go together.
 
-use super::{Config, OnConflict, Role};
+use super::{Config, Listen, OnConflict};
 
 /// Something that must be changed before the node can start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +33,6 @@ impl Config {
             })
         };
 
-        if self.node.role == Role::Edge {
-            let what = "an edge needs a directory that it shares with origins, which is not built yet; use all";
-            found("node.role", what.to_owned());
-        }
         if let Some(id) = &self.node.id
             && !is_identifier(id)
         {
@@ -73,6 +69,14 @@ impl Config {
                 );
             }
         }
+        if let Some(url) = &self.rtmp.public_url
+            && !is_rtmp_url(url)
+        {
+            let what = format!(
+                "{url:?} is not how RTMP is reached: write rtmp://host:1935, without an app"
+            );
+            found("rtmp.public_url", what);
+        }
         match (&self.tls.cert, &self.tls.key) {
             (Some(_), None) => found("tls.key", "tls.cert is set, so this must be too".to_owned()),
             (None, Some(_)) => found("tls.cert", "tls.key is set, so this must be too".to_owned()),
@@ -81,9 +85,11 @@ impl Config {
             }
             _ => {}
         }
-        if self.publish.on_conflict == OnConflict::SameIdentityOrStale
-            && self.publish.silence.is_zero()
-        {
+        let looks_at_silence = matches!(
+            self.publish.on_conflict,
+            OnConflict::SameIdentityOrStale | OnConflict::Backup
+        );
+        if looks_at_silence && self.publish.silence.is_zero() {
             let what = "0 would make every publisher count as silent; use publish.on_conflict = \"always\" for that";
             found("publish.silence", what.to_owned());
         }
@@ -140,6 +146,14 @@ impl Config {
                 "too small for a video frame, at least 64KiB".to_owned(),
             );
         }
+        if limits.headroom <= 0.0 {
+            let what = "0 would refuse every player; use a share such as 0.95";
+            found("limits.headroom", what.to_owned());
+        }
+        if let Some((key, what)) = self.hls.problem() {
+            found(key, what);
+        }
+        problems.extend(self.cluster_problems());
         for (pattern, _, _) in self.auth.rules() {
             if let Err(what) = check_pattern(pattern) {
                 let entry = Some(pattern.to_owned());
@@ -162,6 +176,19 @@ fn is_identifier(text: &str) -> bool {
 fn is_segment(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._~-".contains(c);
     (1..=255).contains(&text.len()) && text.chars().all(allowed) && text != "." && text != ".."
+}
+
+/// `rtmp://host`, `rtmps://host:1935`.
+fn is_rtmp_url(text: &str) -> bool {
+    let address = text
+        .strip_prefix("rtmp://")
+        .or_else(|| text.strip_prefix("rtmps://"));
+    // A port is what all addresses to listen at have; here there may be none.
+    let is_address = |text: &str| {
+        text.parse::<Listen>()
+            .is_ok_and(|address| address.host().is_some() && address.port() > 0)
+    };
+    address.is_some_and(|address| is_address(address) || is_address(&format!("{address}:1935")))
 }
 
 /// A pattern is a stream key in which `*` may stand for anything.
@@ -221,7 +248,6 @@ mod tests {
 
     #[test]
     fn values_that_cannot_work_are_named() {
-        assert_eq!(keys(|c| c.node.role = Role::Edge), ["node.role"]);
         assert_eq!(keys(|c| c.node.id = Some("a b".to_owned())), ["node.id"]);
         assert_eq!(keys(|c| c.rtmp.listen = None), ["rtmp.listen"]);
         assert_eq!(keys(|c| c.rtmp.chunk_size = 16 << 20), ["rtmp.chunk_size"]);
@@ -252,6 +278,41 @@ mod tests {
             keys(|c| c.limits.ping_interval = Duration::ZERO),
             ["limits.ping_interval"]
         );
+        assert_eq!(keys(|c| c.limits.headroom = 0.0), ["limits.headroom"]);
+        assert_eq!(keys(|c| c.hls.segment = Duration::ZERO), ["hls.segment"]);
+        assert_eq!(keys(|c| c.hls.part = Duration::from_secs(2)), ["hls.part"]);
+        assert_eq!(keys(|c| c.hls.window = 2), ["hls.window"]);
+        for on_conflict in [OnConflict::SameIdentityOrStale, OnConflict::Backup] {
+            assert_eq!(
+                keys(|c| {
+                    c.publish.on_conflict = on_conflict;
+                    c.publish.silence = Duration::ZERO;
+                }),
+                ["publish.silence"]
+            );
+        }
+    }
+
+    #[test]
+    fn a_public_url_leads_to_rtmp_alone() {
+        for (url, fine) in [
+            ("rtmp://host", true),
+            ("rtmp://host:1935", true),
+            ("rtmps://10.0.0.1:443", true),
+            ("rtmp://[2001:db8::1]:1935", true),
+            ("rtmp://[2001:db8::1]", true),
+            ("rtmp://", false),
+            ("rtmp://:1935", false),
+            ("rtmp://host:0", false),
+            ("rtmp://host:x", false),
+            ("rtmp://host/live", false),
+            ("rtmp://user@host", false),
+            ("http://host", false),
+            ("host:1935", false),
+        ] {
+            let found = keys(|c| c.rtmp.public_url = Some(url.to_owned()));
+            assert_eq!(found.is_empty(), fine, "{url}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::config::write_duration;
 use crate::context::Context;
 use crate::node;
 use crate::pace;
-use crate::peer::{Command, Peer, PlayEnd};
+use crate::peer::{Command, Moves, Peer, PlayEnd};
 use crate::stream::Leave;
 use crate::subscriber;
 use crate::transport::{Arrived, Told};
@@ -46,6 +46,8 @@ pub(super) struct Conversation {
     begun: BytesMut,
     publishes: Vec<Publishing>,
     plays: Vec<Playing>,
+    /// What the peer calls itself.
+    program: Box<str>,
     /// It is over a limit, and is told so when it connects.
     refusal: Option<String>,
     refused_plays: u32,
@@ -101,6 +103,7 @@ impl Conversation {
             begun: BytesMut::new(),
             publishes: Vec::new(),
             plays: Vec::new(),
+            program: Box::default(),
             refusal,
             refused_plays: 0,
             sent: 0,
@@ -290,7 +293,8 @@ impl Conversation {
                         self.end = Some(End::Closed);
                     }
                 }
-                Command::Reconnect { why } => self.asked_to_leave(&why),
+                Command::Promote(promotion) => self.promoted(*promotion),
+                Command::Move(turn) => self.asked_to_move(turn),
                 Command::Close => return true,
                 #[cfg(test)]
                 Command::Panic => panic!("asked to"),
@@ -301,7 +305,7 @@ impl Conversation {
 
     fn play_ended(&mut self, stream_id: u32, key: &media::StreamKey, end: PlayEnd) {
         match end {
-            PlayEnd::StreamEnded => self.session.end_play(stream_id),
+            PlayEnd::StreamEnded | PlayEnd::NodeLeaves => self.session.end_play(stream_id),
             PlayEnd::NeverCame => {
                 let wait = write_duration(self.context.config.play.wait);
                 let why = &format!(
@@ -354,9 +358,37 @@ impl Conversation {
         }
     }
 
-    /// The node goes away: who can move is asked to, all others are told the end.
-    fn asked_to_leave(&mut self, why: &str) {
-        self.session.request_reconnect(None, why);
+    /// The node goes away: who can move is asked to, and has until the end for it; others are told the end when it
+    /// is their turn.
+    fn asked_to_move(&mut self, turn: Moves) {
+        let why = "this node is shutting down; connect again";
+        let publishes = !self.publishes.is_empty();
+        match turn {
+            Moves::Encoder if publishes => drop(self.session.request_reconnect(None, why)),
+            Moves::Player if !publishes => {
+                if self.session.request_reconnect(None, why) {
+                    return;
+                }
+                if self.plays.is_empty() {
+                    self.say_goodbye(why);
+                }
+                for playing in &self.plays {
+                    drop(
+                        playing
+                            .subscriber
+                            .cast(subscriber::Message::LeaveAtKeyframe),
+                    );
+                }
+            }
+            Moves::Encoder | Moves::Player => {}
+            Moves::All => {
+                self.session.request_reconnect(None, why);
+                self.say_goodbye(why);
+            }
+        }
+    }
+
+    fn say_goodbye(&mut self, why: &str) {
         for playing in std::mem::take(&mut self.plays) {
             drop(playing.subscriber.cast(subscriber::Message::Leave));
             self.session.end_play(playing.stream_id);

@@ -5,23 +5,33 @@ use crate::status::{self, Place, Publish, StreamSnapshot};
 
 impl State {
     pub(super) fn snapshot(&self) -> StreamSnapshot {
+        let pulled = self.pulled.as_ref();
+        let is_fed = self.is_fed();
         let state = match &self.phase {
-            Phase::Expected | Phase::Grace => status::State::Waiting,
             Phase::Live(_) => status::State::Live,
+            Phase::Pulled if is_fed => status::State::Live,
+            Phase::Expected | Phase::Grace | Phase::Pulled => status::State::Waiting,
             Phase::Over => status::State::Ended,
         };
-        let place = match &self.phase {
-            Phase::Expected => Place::Waiting,
-            Phase::Live(_) | Phase::Grace | Phase::Over => Place::Origin,
+        let from = pulled.and_then(|pulled| pulled.from.as_ref());
+        let place = match (&self.phase, from) {
+            (Phase::Live(_) | Phase::Grace | Phase::Over, _) => Place::Origin,
+            (Phase::Pulled, Some(from)) => Place::Pulled {
+                from: from.node.clone(),
+                path: from.about.path.clone(),
+                since: from.since,
+            },
+            (Phase::Pulled | Phase::Expected, _) => Place::Waiting,
         };
-        let publish = match &self.phase {
-            Phase::Live(current) => Some(Publish {
+        let publish = match (&self.phase, from) {
+            (Phase::Live(current), _) => Some(Publish {
                 since: current.since / 1_000_000,
                 protocol: "rtmp".to_owned(),
-                encoder: String::new(),
+                encoder: current.encoder.clone(),
                 publisher: current.peer.addr.to_string(),
             }),
-            Phase::Expected | Phase::Grace | Phase::Over => None,
+            (Phase::Pulled, Some(from)) => Some(Publish::from(&from.about)),
+            _ => None,
         };
         StreamSnapshot {
             key: self.key.clone(),
@@ -30,7 +40,7 @@ impl State {
             publish,
             ring: self.ring.clone(),
             subscribers: self.viewers.clone(),
-            edges: Default::default(),
+            edges: self.lent.edges(),
             bytes_out: None,
         }
     }

@@ -9,6 +9,7 @@ use crate::auth::{Fields, Secret, fresh_nonce};
 use crate::headers::{
     CALLEE, CALLER, CLUSTER, NEWEST, NONCE, PROOF, REFUSED, TIME, TOKEN, VERSION,
 };
+use crate::wire::text;
 use crate::{Error, Member, NotAdmitted, Peer, Refusal, RefusalCode};
 
 /// What a call is signed with, and what its answer is checked against.
@@ -114,7 +115,7 @@ fn explain(status: &Status, is_proved: bool, peer: &Peer) -> Error {
     if let Some(source) = status.source() {
         return Error::Lost(deepest(source));
     }
-    let sentence = Refusal::bounded(status.message().to_owned());
+    let sentence = text(status.message().to_owned());
     match status.code() {
         Code::Unauthenticated => {
             let reason = status.metadata().get(REFUSED);
@@ -138,7 +139,7 @@ pub(super) fn broken(status: &Status) -> Error {
         (None, Code::Internal | Code::OutOfRange) => {
             Error::Malformed("a message that cannot be read")
         }
-        (None, _) => Error::Lost(Refusal::bounded(status.message().to_owned())),
+        (None, _) => Error::Lost(text(status.message().to_owned())),
     }
 }
 

@@ -27,6 +27,13 @@ use crate::{Auth, Error, Tuning};
 /// the others: as much as HTTP/2 can say.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
+/// A pull that is dropped while the origin still sends it is remembered for so long: what comes for one that is
+/// forgotten is an error of the connection, and after too many of them it is cut, with all that goes on there.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// So many such errors in all.
+const MAX_ERRORS: usize = 1 << 16;
+
 /// A connection; closed a while after the last one dropped it.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -116,6 +123,9 @@ async fn speak<I: Read + Write + Unpin + Send + 'static>(
         .initial_stream_window_size(tuning.stream_window)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(tuning.frame_bytes)
+        .max_concurrent_reset_streams(usize::try_from(tuning.max_streams).unwrap_or(usize::MAX))
+        .reset_stream_duration(REMEMBERED)
+        .max_local_error_reset_streams(MAX_ERRORS)
         .keep_alive_interval(tuning.ping_interval)
         .keep_alive_timeout(tuning.ping_timeout)
         .keep_alive_while_idle(true)

@@ -13,9 +13,11 @@ use crate::{Auth, Error, Tuning};
 pub(super) struct Pool {
     auth: Auth,
     tuning: Tuning,
-    /// By address.
-    peers: Mutex<HashMap<String, Vec<Slot>>>,
+    peers: Arc<Peers>,
 }
+
+/// By address.
+type Peers = Mutex<HashMap<String, Vec<Slot>>>;
 
 /// A place for one connection.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +33,7 @@ impl Pool {
         Self {
             auth,
             tuning,
-            peers: Mutex::default(),
+            peers: Arc::default(),
         }
     }
 
@@ -43,24 +45,15 @@ impl Pool {
     ) -> Result<Arc<Connection>, Error> {
         let at = spread % self.tuning.connections_per_peer.max(1) as u64;
         let at = usize::try_from(at).unwrap_or(0);
-        let connecting = match self.find(address, at) {
-            Ok(connection) => return Ok(connection),
-            Err(connecting) => connecting,
-        };
-        let connection = connecting.await.map_err(|failed| failed.at(address))?;
-        if let Some(slot) = self
-            .peers()
-            .get_mut(address)
-            .and_then(|slots| slots.get_mut(at))
-        {
-            slot.connection = Arc::downgrade(&connection);
+        match self.find(address, at) {
+            Ok(connection) => Ok(connection),
+            Err(connecting) => connecting.await.map_err(|failed| failed.at(address)),
         }
-        Ok(connection)
     }
 
     /// The connection there is, or who makes one.
     fn find(&self, address: &str, at: usize) -> Result<Arc<Connection>, Shared<Connecting>> {
-        let mut peers = self.peers();
+        let mut peers = lock(&self.peers);
         if !peers.contains_key(address) {
             peers.retain(|_, slots| slots.iter().any(Slot::is_used));
             let slots = vec![Slot::default(); self.tuning.connections_per_peer.max(1)];
@@ -73,17 +66,35 @@ impl Pool {
         if let Some(connecting) = slot.as_ref().and_then(|slot| slot.connecting()) {
             return Err(connecting);
         }
-        let connecting = connect(address.to_owned(), self.auth.clone(), self.tuning.clone());
-        let connecting = connecting.boxed().shared();
+        let connecting = self.connect(address.to_owned(), at).boxed().shared();
         if let Some(slot) = slot {
             slot.connecting = connecting.downgrade();
         }
         Err(connecting)
     }
 
-    fn peers(&self) -> MutexGuard<'_, HashMap<String, Vec<Slot>>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes a connection and puts it into its place, before anybody who waits for it hears of it: who comes in
+    /// between would make another.
+    fn connect(
+        &self,
+        address: String,
+        at: usize,
+    ) -> impl Future<Output = Result<Arc<Connection>, Failed>> + Send + 'static {
+        let peers = Arc::clone(&self.peers);
+        let connecting = connect(address.clone(), self.auth.clone(), self.tuning.clone());
+        async move {
+            let connection = connecting.await?;
+            let mut peers = lock(&peers);
+            if let Some(slot) = peers.get_mut(&address).and_then(|slots| slots.get_mut(at)) {
+                slot.connection = Arc::downgrade(&connection);
+            }
+            Ok(connection)
+        }
     }
+}
+
+fn lock(peers: &Peers) -> MutexGuard<'_, HashMap<String, Vec<Slot>>> {
+    peers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Slot {

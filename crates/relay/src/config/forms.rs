@@ -62,7 +62,9 @@ pub(super) mod secret {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Secret>, D::Error> {
-        let text = String::deserialize(from)?;
+        // Not through the error of the text, which would show what is there instead.
+        let wrong = |_| <D::Error as serde::de::Error>::custom("expected a text in quotes");
+        let text = String::deserialize(from).map_err(wrong)?;
         Ok(Some(text).filter(|text| !text.is_empty()).map(Secret::new))
     }
 

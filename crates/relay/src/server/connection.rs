@@ -38,7 +38,13 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// What waits in a stream's own buffer for the socket. More of it gathers better in the ring, which all share.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// A connection is cut after so many calls that were not admitted.
+/// Calls that are given up before they were looked at, at a time: an edge may give up all its pulls at once.
+const MAX_GIVEN_UP: usize = 4096;
+
+/// Messages for calls that are over, in all. Edges say how many watch until they hear of the end.
+const MAX_ERRORS: usize = 1 << 16;
+
+/// A connection is cut after so many calls in a row that were not admitted.
 const MAX_TURNED: u32 = 32;
 
 /// The system has no descriptors left, say: a moment later it may.
@@ -112,6 +118,7 @@ impl Standing {
     }
 
     fn admit(&self) {
+        self.turned.store(0, Ordering::Relaxed);
         if !self.admitted.swap(true, Ordering::Relaxed) {
             let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
             drop(permit.take());
@@ -187,6 +194,8 @@ async fn speak<I: Read + Write + Unpin + Send + 'static>(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(tuning.frame_bytes)
         .max_concurrent_streams(tuning.max_streams)
+        .max_pending_accept_reset_streams(MAX_GIVEN_UP)
+        .max_local_error_reset_streams(MAX_ERRORS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(tuning.ping_interval)
         .keep_alive_timeout(tuning.ping_timeout)

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::auth::{Auth, Fields, NONCE_LEN, Nonces, Rejected, Secret, WINDOW, unhex};
 use crate::clock::unix_millis;
 use crate::headers::{CALLEE, CALLER, CLUSTER, NONCE, TIME, TOKEN, VERSION};
+use crate::member::is_name;
 use crate::{Member, NotAdmitted};
 
 /// Looks at each call before anything else does.
@@ -126,7 +127,7 @@ impl Gate {
             let sentence = format!("this is node {me}, not {:?}", fields.callee);
             return Err((NotAdmitted::Callee, sentence));
         }
-        if fields.caller.is_empty() {
+        if !is_name(fields.caller) {
             let sentence = "a call says which node makes it".to_owned();
             return Err((NotAdmitted::Missing, sentence));
         }
@@ -201,11 +202,15 @@ mod tests {
     }
 
     fn call(gate: &Gate, time: i64) -> HeaderMap {
+        call_of(gate, "1", "edge", time)
+    }
+
+    fn call_of(gate: &Gate, version: &str, caller: &str, time: i64) -> HeaderMap {
         let (time, nonce) = (time.to_string(), fresh_nonce().expect("random"));
         let fields = Fields {
-            version: "1",
+            version,
             cluster: "test",
-            caller: "edge",
+            caller,
             callee: "origin",
             method: METHOD,
             time: &time,
@@ -213,9 +218,9 @@ mod tests {
         };
         let token = gate.auth.key().expect("a secret").token(&fields);
         let said = [
-            (VERSION, "1"),
+            (VERSION, version),
             (CLUSTER, "test"),
-            (CALLER, "edge"),
+            (CALLER, caller),
             (CALLEE, "origin"),
             (TIME, &time),
             (NONCE, &nonce),
@@ -258,6 +263,23 @@ mod tests {
             headers.remove(name);
             let turned = gate.admit_at(&headers, METHOD, NOW).expect_err(name);
             assert!(turned.proof.is_none(), "it was not signed with the secret");
+        }
+    }
+
+    #[test]
+    fn a_node_of_the_next_release_comes_in() {
+        let gate = gate();
+        let headers = call_of(&gate, "2", "edge", NOW);
+        gate.admit_at(&headers, METHOD, NOW).expect("a node");
+    }
+
+    #[test]
+    fn who_calls_has_a_name_that_a_node_can_have() {
+        let gate = gate();
+        for name in ["a b", "../x", &"x".repeat(64)] {
+            let headers = call_of(&gate, "1", name, NOW);
+            let turned = gate.admit_at(&headers, METHOD, NOW).expect_err(name);
+            assert_eq!(turned.reason, NotAdmitted::Missing);
         }
     }
 

@@ -20,7 +20,7 @@ use tonic::{Status, Streaming};
 
 use super::listen::Listening;
 use crate::clock::since;
-use crate::metrics::FeedMetrics;
+use crate::metrics::{FeedMetrics, Served};
 use crate::wire::{Batch, about, described, end};
 use crate::{About, Backfill, End, Feed, Notice, Refusal, RefusalCode, Subscribe};
 
@@ -78,7 +78,7 @@ impl Pump {
         version: u32,
         batch_bytes: usize,
         up: Streaming<wire::Up>,
-        metrics: FeedMetrics,
+        metrics: &Served,
     ) -> Result<Self, Refusal> {
         let ring = feed.ring;
         let resumed = wanted
@@ -110,7 +110,7 @@ impl Pump {
             ready: VecDeque::new(),
             notices: WatchStream::new(feed.notices),
             ending: None,
-            metrics,
+            metrics: metrics.open(),
             _listening: Listening::start(up, feed.viewers),
         };
         pump.describe(&join, is_resumed);
@@ -133,14 +133,14 @@ impl Pump {
 
     /// Fills the batch with what has gathered.
     fn gather(&mut self) -> Result<(), ReadError> {
-        while self.batch.bytes() < self.batch_bytes {
+        while self.batch.weight() < self.batch_bytes {
             let batch = self.cursor.read()?;
             if batch.is_empty() {
                 return Ok(());
             }
             let stop = batch.iter().find(|tag| {
-                let bytes = self.batch.bytes() + tag.tag.payload.len();
-                let is_full = !self.batch.is_empty() && bytes > self.batch_bytes;
+                let weight = self.batch.weight() + Batch::weight_of(tag);
+                let is_full = !self.batch.is_empty() && weight > self.batch_bytes;
                 if is_full || tag.epoch != self.epoch || !self.batch.takes(tag.number) {
                     return true;
                 }
@@ -236,10 +236,15 @@ impl Pump {
             }
             match gathered {
                 Ok(()) if !self.ready.is_empty() => {}
-                Ok(()) if self.has_caught_up() => {
-                    return Poll::Ready(Some(down(wire::down::Kind::CaughtUp(wire::CaughtUp {}))));
+                Ok(()) => {
+                    // Asked to be woken first: what makes it true in between would wake nobody.
+                    let news = self.cursor.poll_ready(cx);
+                    if self.has_caught_up() {
+                        let caught_up = wire::down::Kind::CaughtUp(wire::CaughtUp {});
+                        return Poll::Ready(Some(down(caught_up)));
+                    }
+                    ready!(news);
                 }
-                Ok(()) => ready!(self.cursor.poll_ready(cx)),
                 Err(ReadError::Lagged { .. }) => return Poll::Ready(Some(self.end(&End::Lagged))),
                 Err(ReadError::Ended(reason)) => {
                     return Poll::Ready(Some(self.end(&ended(reason))));

@@ -139,8 +139,8 @@ impl Service {
         let feed = self.source.subscribe(caller, wanted.clone()).await?;
         // Where an edge is itself still catching up, there is no place to join yet.
         feed.ring.caught_up().await;
-        let metrics = self.metrics.open();
-        Pump::open(feed, &wanted, version, self.tuning.batch_bytes, up, metrics)
+        let batch_bytes = self.tuning.batch_bytes;
+        Pump::open(feed, &wanted, version, batch_bytes, up, &self.metrics)
     }
 
     fn agree(&self, wanted: &wire::Subscribe) -> Result<u32, Refusal> {

@@ -1,72 +1,14 @@
 //! Connections: how many, for how long, and what one stream does to another.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use media::Limits;
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::support::*;
-use crate::{Auth, Client, Error, Event, Peer, Subscribe, TlsFiles, Tuning};
-
-/// A way to a server that counts connections and can go dead.
-struct Way {
-    peer: Peer,
-    made: Arc<AtomicUsize>,
-    open: Arc<AtomicUsize>,
-    is_dead: Arc<AtomicBool>,
-}
-
-impl Way {
-    async fn to(server: &Peer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let address = listener.local_addr().expect("has an address").to_string();
-        let way = Self {
-            peer: Peer::new(server.node(), address).expect("a name"),
-            made: Arc::default(),
-            open: Arc::default(),
-            is_dead: Arc::default(),
-        };
-        let (made, open, is_dead) = (way.made.clone(), way.open.clone(), way.is_dead.clone());
-        let server = server.address().to_owned();
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                made.fetch_add(1, Ordering::SeqCst);
-                open.fetch_add(1, Ordering::SeqCst);
-                let far = TcpStream::connect(&server).await.expect("connects");
-                let (open, is_dead) = (Arc::clone(&open), Arc::clone(&is_dead));
-                tokio::spawn(async move {
-                    let (near_in, near_out) = near.into_split();
-                    let (far_in, far_out) = far.into_split();
-                    tokio::select! {
-                        () = copy(near_in, far_out, &is_dead) => {}
-                        () = copy(far_in, near_out, &is_dead) => {}
-                    }
-                    open.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
-        });
-        way
-    }
-}
-
-/// Carries bytes on; once dead, swallows them.
-async fn copy(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    is_dead: &AtomicBool,
-) {
-    use tokio::io::AsyncWriteExt;
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if !is_dead.load(Ordering::SeqCst) && to.write_all(&buffer[..read]).await.is_err() {
-            return;
-        }
-    }
-}
+use super::way::Way;
+use crate::{Auth, Client, End, Error, Event, Peer, Subscribe, TlsFiles, Tuning};
 
 fn tuning() -> Tuning {
     Tuning {
@@ -134,13 +76,167 @@ async fn many_streams_share_few_connections() {
     let edge = client("edge");
     let names: Vec<_> = (0..64).map(|number| format!("s{number}")).collect();
     let pulls = join_all(names.iter().map(|name| pull(&edge, &way.peer, name))).await;
-    assert_eq!(way.made.load(Ordering::SeqCst), 4);
+    assert_eq!(way.made(), 4);
     drop(pulls);
     // The next finds them still there.
     soon(edge.ping(&way.peer, Duration::from_secs(5)))
         .await
         .expect("an answer");
-    assert_eq!(way.made.load(Ordering::SeqCst), 4);
+    assert_eq!(way.made(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pulls_that_begin_at_the_same_moment_share_them_too() {
+    let origin = origin().await;
+    let way = Way::to(&origin.peer).await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    for round in 1..=15 {
+        let edge = Client::new(member("edge"), secret(), tuning());
+        let pulls = (0..32).map(|_| {
+            let (edge, peer) = (edge.clone(), way.peer.clone());
+            tokio::spawn(async move { pull(&edge, &peer, "a").await })
+        });
+        for pulled in join_all(pulls).await {
+            pulled.expect("no panic");
+        }
+        assert_eq!(way.made(), round);
+    }
+}
+
+#[tokio::test]
+async fn pulls_that_are_dropped_in_full_flow_do_no_harm_to_the_rest() {
+    let origin = origin().await;
+    let way = Way::to(&origin.peer).await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 25);
+    let edge = Client::new(member("edge"), secret(), tuning());
+    let (_, mut stays) = pull(&edge, &way.peer, "a").await;
+    let mut numbers: Vec<_> = backfill(&mut stays)
+        .await
+        .iter()
+        .map(|tag| tag.number)
+        .collect();
+    // More than HTTP/2 remembers of, and again and again.
+    for _ in 0..8 {
+        let others = join_all((0..100).map(|_| pull(&edge, &way.peer, "a"))).await;
+        encoder.send(&mut publisher, 10);
+        let last = last_number(&ring);
+        drop(others);
+        encoder.send(&mut publisher, 10);
+        while numbers.last() < Some(&last) {
+            numbers.extend(tags(&mut stays).await.iter().map(|tag| tag.number));
+        }
+    }
+    assert!(numbers.is_sorted_by(|one, next| one + 1 == *next));
+    assert_eq!(way.made(), 1);
+    until(|| origin.node.feeds() == 1).await;
+}
+
+#[tokio::test]
+async fn pulls_that_are_given_up_on_their_way_do_no_harm_to_the_rest() {
+    let origin = origin().await;
+    let way = Way::to(&origin.peer).await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    let edge = Client::new(member("edge"), secret(), tuning());
+    let (_, mut stays) = pull(&edge, &way.peer, "a").await;
+    backfill(&mut stays).await;
+    for round in 0..30 {
+        let asked = join_all((0..100).map(|_| edge.pull(&way.peer, Subscribe::new(key("a")))));
+        let patience = Duration::from_micros(round * 300);
+        drop(tokio::time::timeout(patience, asked).await);
+    }
+    pull(&edge, &way.peer, "a").await;
+    let quiet = tokio::time::timeout(Duration::from_millis(100), stays.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    assert_eq!(way.made(), 1);
+}
+
+fn last_number(ring: &media::Ring) -> u64 {
+    ring.next_number().map_or(0, |(_, number)| number - 1)
+}
+
+#[tokio::test]
+async fn of_what_is_not_read_no_more_than_a_window_and_a_little_is_under_way() {
+    let origin = origin().await;
+    let limits = Limits {
+        max_bytes: 1 << 20,
+        max_gop_bytes: 1 << 20,
+        max_duration: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let ring = origin.node.stream("a", limits).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 25);
+    let tuning = Tuning {
+        stream_window: 256 << 10,
+        ..tuning()
+    };
+    let edge = Client::new(member("edge"), secret(), tuning);
+    let (_, mut pulling) = pull(&edge, &origin.peer, "a").await;
+    // 64 MB, with time for the connection to take what it will.
+    for at in 0..2000 {
+        encoder.picture(&mut publisher, 32_000);
+        match at % 100 {
+            0 => tokio::time::sleep(Duration::from_millis(1)).await,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+    let mut under_way = 0;
+    loop {
+        match soon(pulling.next()).await.expect("no error") {
+            Event::Tags(tags) => {
+                under_way += tags.iter().map(|tag| tag.tag.payload.len()).sum::<usize>();
+            }
+            Event::CaughtUp => {}
+            Event::Ended(end) => break assert_eq!(end, End::Lagged),
+            other => panic!("{other:?}"),
+        }
+    }
+    // The window, what the connection holds for the stream, and a batch or two that are being made.
+    assert!(under_way < 2 << 20, "{under_way}");
+}
+
+#[tokio::test]
+async fn a_long_way_costs_each_tag_its_length_and_no_more() {
+    let delay = Duration::from_millis(50);
+    let origin = origin().await;
+    let way = Way::long(&origin.peer, delay).await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 100);
+    let begun = Instant::now();
+    let (_, mut pulling) = pull(&client("edge"), &way.peer, "a").await;
+    backfill(&mut pulling).await;
+    // There and back once, whatever there is to fetch. Twice would be 200 ms; a busy machine takes its time too.
+    assert!(
+        begun.elapsed() < Duration::from_millis(190),
+        "{:?}",
+        begun.elapsed()
+    );
+    let mut took = Vec::new();
+    for _ in 0..21 {
+        let begun = Instant::now();
+        encoder.send(&mut publisher, 1);
+        let mut got = 0;
+        while got < 2 {
+            got += tags(&mut pulling).await.len();
+        }
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    assert!(took[0] >= delay, "{took:?}");
+    assert!(took[10] < delay + Duration::from_millis(30), "{took:?}");
 }
 
 #[tokio::test]
@@ -158,24 +254,36 @@ async fn a_connection_that_nobody_uses_is_closed_after_a_while() {
     let (_, pulling) = pull(&edge, &way.peer, "a").await;
     // In use it stays.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(way.open.load(Ordering::SeqCst), 1);
+    assert_eq!(way.open(), 1);
     drop(pulling);
-    until(|| way.open.load(Ordering::SeqCst) == 0).await;
+    until(|| way.open() == 0).await;
     // The next makes another.
     soon(edge.ping(&way.peer, Duration::from_secs(5)))
         .await
         .expect("an answer");
-    assert_eq!(way.made.load(Ordering::SeqCst), 2);
+    assert_eq!(way.made(), 2);
 }
 
-#[tokio::test]
-async fn a_peer_that_is_dead_without_a_word_is_noticed() {
-    let pinging = || Tuning {
+/// Notices within a moment that nobody is there.
+fn pinging() -> Tuning {
+    Tuning {
         ping_interval: Duration::from_millis(100),
         ping_timeout: Duration::from_millis(200),
         ..tuning()
-    };
-    let origin = serve(secret(), pinging()).await;
+    }
+}
+
+/// Takes an hour for it.
+fn trusting() -> Tuning {
+    Tuning {
+        ping_interval: Duration::from_secs(3600),
+        ..tuning()
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_is_dead_without_a_word_is_noticed() {
+    let origin = serve(secret(), trusting()).await;
     let ring = origin.node.stream("a", Limits::default()).ring;
     let mut publisher = ring.begin(epoch(5), 0);
     Encoder::default().start(&mut publisher);
@@ -186,7 +294,7 @@ async fn a_peer_that_is_dead_without_a_word_is_noticed() {
     // Quiet is not dead.
     let quiet = tokio::time::timeout(Duration::from_secs(1), pulling.next()).await;
     assert!(quiet.is_err(), "{quiet:?}");
-    way.is_dead.store(true, Ordering::SeqCst);
+    way.die();
     let begun = Instant::now();
     let broken = soon(pulling.next()).await;
     assert!(
@@ -194,11 +302,42 @@ async fn a_peer_that_is_dead_without_a_word_is_noticed() {
         "{broken:?}"
     );
     assert!(
-        begun.elapsed() < Duration::from_secs(2),
+        begun.elapsed() < Duration::from_secs(5),
         "{:?}",
         begun.elapsed()
     );
-    // The other side noticed too.
+}
+
+#[tokio::test]
+async fn a_connection_without_pulls_is_watched_too() {
+    let origin = serve(secret(), trusting()).await;
+    let way = Way::to(&origin.peer).await;
+    let tuning = Tuning {
+        linger: Duration::from_secs(3600),
+        ..pinging()
+    };
+    let edge = Client::new(member("edge"), secret(), tuning);
+    let patience = Duration::from_secs(5);
+    soon(edge.ping(&way.peer, patience)).await.expect("there");
+    way.die();
+    // Closed by the edge, so that the next pull does not wait for an answer in vain.
+    until(|| way.open() == 0).await;
+}
+
+#[tokio::test]
+async fn an_edge_that_is_dead_without_a_word_is_noticed() {
+    let origin = serve(secret(), pinging()).await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    let way = Way::to(&origin.peer).await;
+    let edge = Client::new(member("edge"), secret(), trusting());
+    let (_, mut pulling) = pull(&edge, &way.peer, "a").await;
+    backfill(&mut pulling).await;
+    let quiet = tokio::time::timeout(Duration::from_secs(1), pulling.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    assert_eq!(origin.node.feeds(), 1);
+    way.die();
     until(|| origin.node.feeds() == 0).await;
 }
 

@@ -2,12 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use media::Limits;
 use proto::relay::v1 as wire;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::{Code, Request};
 
 use super::fake::{self, Proof};
@@ -80,6 +86,10 @@ async fn a_call_that_somebody_heard_is_not_made_twice() {
         .expect_err("the second time");
     assert_eq!(again.code(), Code::Unauthenticated);
     assert_eq!(again.message(), "the call was made before");
+    // Nor on another connection.
+    let mut calls = raw::client(origin.peer.address()).await;
+    let elsewhere = soon(calls.ping(request())).await.expect_err("still");
+    assert_eq!(elsewhere.message(), "the call was made before");
     // Nor for another call.
     let mut request = Request::new(wire::ActRequest::default());
     *request.metadata_mut() = raw::sign(
@@ -250,6 +260,35 @@ async fn both_sides_look_at_the_other_sides_certificate() {
     let plain = client("edge");
     let refused = soon(plain.ping(&origin.peer, PATIENCE)).await;
     assert!(refused.is_err(), "no certificate at all: {refused:?}");
+}
+
+#[tokio::test]
+async fn who_has_the_authority_but_no_certificate_is_not_served() {
+    let authority = Authority::new();
+    let auth = Auth::tls(authority.issue("127.0.0.1")).expect("files");
+    let origin = serve(auth, Tuning::default()).await;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(authority.issuer.der().to_vec()))
+        .expect("an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(origin.peer.address()).await;
+    let name = ServerName::try_from("127.0.0.1").expect("a name");
+    let connected = TlsConnector::from(Arc::new(config))
+        .connect(name, socket.expect("connects"))
+        .await;
+    // In TLS 1.3 the caller learns it when it reads.
+    let mut stream = connected.expect("the caller's side of it is done");
+    let mut said = Vec::new();
+    let read = soon(stream.read_to_end(&mut said)).await;
+    let error = read.expect_err("a certificate is required").to_string();
+    assert!(error.contains("CertificateRequired"), "{error}");
+    assert!(said.is_empty(), "{said:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use media::{AudioTrack, Description, VideoTrack};
 use proto::relay::v1 as wire;
 
 use super::tags::{Nonsense, read_apart, write_apart};
-use super::{epoch_from_wire, epoch_to_wire};
+use super::{epoch_from_wire, epoch_to_wire, text};
 
 /// How many of each are believed: a ring keeps fewer.
 const MAX_TAGS: usize = 512;
@@ -85,7 +85,7 @@ fn video_from_wire(track: wire::VideoTrack) -> Result<VideoTrack, Nonsense> {
     let info = track.info.map(|info| {
         let rate = (info.frame_rate_numerator, info.frame_rate_denominator);
         VideoInfo {
-            codec_string: info.codec_string,
+            codec_string: text(info.codec_string),
             width: info.width,
             height: info.height,
             frame_rate: (rate.1 > 0).then_some(rate),
@@ -123,7 +123,7 @@ fn audio_to_wire(track: AudioTrack) -> wire::AudioTrack {
 
 fn audio_from_wire(track: wire::AudioTrack) -> Result<AudioTrack, Nonsense> {
     let info = track.info.map(|info| AudioInfo {
-        codec_string: info.codec_string,
+        codec_string: text(info.codec_string),
         sample_rate: info.sample_rate,
         channels: info.channels,
         samples_per_frame: Some(info.samples_per_frame).filter(|samples| *samples > 0),
@@ -265,6 +265,36 @@ mod tests {
                 .collect(),
             cuts: false,
         });
+    }
+
+    #[test]
+    fn names_of_codecs_are_cut() {
+        let video = wire::VideoTrack {
+            info: Some(wire::VideoInfo {
+                codec_string: "x".repeat(100_000),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let audio = wire::AudioTrack {
+            info: Some(wire::AudioInfo {
+                codec_string: "x".repeat(100_000),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let configuration = wire::Configuration {
+            video: vec![video],
+            audio: vec![audio],
+            ..Default::default()
+        };
+        let sent = wire::Described {
+            configuration: Some(configuration),
+            ..Default::default()
+        };
+        let read = description(sent, false).expect("believable");
+        let all = format!("{read:?}");
+        assert!(all.len() < 2000, "{}", all.len());
     }
 
     #[test]

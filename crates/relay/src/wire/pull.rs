@@ -90,6 +90,7 @@ pub(crate) mod about {
 
     use proto::relay::v1 as wire;
 
+    use super::super::text;
     use crate::{About, Bandwidth, Hls, Numbering};
 
     /// How many nodes of a path are believed.
@@ -121,17 +122,17 @@ pub(crate) mod about {
     pub(crate) fn from_wire(stream: wire::Stream) -> About {
         About {
             since: stream.since,
-            protocol: stream.protocol,
-            encoder: stream.encoder,
-            publisher: stream.publisher,
-            path: stream.path.into_iter().take(MAX_PATH).collect(),
+            protocol: text(stream.protocol),
+            encoder: text(stream.encoder),
+            publisher: text(stream.publisher),
+            path: stream.path.into_iter().take(MAX_PATH).map(text).collect(),
             numbering: stream.numbering.map(|numbering| Numbering {
                 first: numbering.first,
                 discontinuity: numbering.discontinuity,
                 carries_on: numbering.carries_on,
             }),
             hls: stream.hls.map(|hls| Hls {
-                mode: hls.mode,
+                mode: text(hls.mode),
                 segment_target: duration(hls.segment_target),
                 part_target: duration(hls.part_target),
                 window: hls.window,
@@ -157,6 +158,7 @@ pub(crate) mod end {
     use proto::relay::v1 as wire;
     use proto::relay::v1::end::Reason;
 
+    use super::super::text;
     use crate::{End, Refusal};
 
     pub(crate) fn to_wire(end: &End) -> wire::Down {
@@ -188,7 +190,9 @@ pub(crate) mod end {
         match end.reason() {
             Reason::Ended => End::Ended,
             Reason::Lost | Reason::Unspecified => End::Lost,
-            Reason::Moved => End::Moved { node: end.node },
+            Reason::Moved => End::Moved {
+                node: text(end.node),
+            },
             Reason::Draining => End::Draining,
             Reason::Lagged => End::Lagged,
             Reason::Refused => End::Refused(Refusal::from_wire(end.refusal.unwrap_or_default())),
@@ -279,6 +283,31 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(end::from_wire(later), End::Lost);
+    }
+
+    #[test]
+    fn novels_are_cut() {
+        let novel = || "x".repeat(100_000);
+        let said = about::from_wire(wire::Stream {
+            protocol: novel(),
+            encoder: novel(),
+            publisher: novel(),
+            path: vec![novel(); 1000],
+            hls: Some(wire::Hls {
+                mode: novel(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+        let all = format!("{said:?}");
+        assert!(all.len() < 40_000, "{}", all.len());
+        let moved = end::from_wire(wire::End {
+            reason: wire::end::Reason::Moved.into(),
+            node: novel(),
+            ..Default::default()
+        });
+        let all = format!("{moved:?}");
+        assert!(all.len() < 1000, "{}", all.len());
     }
 
     #[test]

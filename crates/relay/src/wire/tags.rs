@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use flv::{Kind, Tag};
-use media::Relayed;
+use media::{MarkedTag, Relayed};
 use proto::relay::v1 as wire;
 
 use super::cut;
@@ -23,7 +23,11 @@ pub(crate) struct Batch {
     message: wire::Tags,
     steps: Steps,
     bytes: usize,
+    weight: usize,
 }
+
+/// What a tag adds to a message beside its payload, at most and without corrected metadata.
+const BESIDE: usize = 192;
 
 impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,6 +37,18 @@ impl Batch {
     /// Bytes of payload in it.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How long the message will be, at most.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// What this tag adds to that.
+    pub(crate) fn weight_of(tag: &MarkedTag) -> usize {
+        let extra = tag.extra.as_deref();
+        let metadata = extra.and_then(|extra| extra.metadata.as_ref());
+        weigh(&tag.tag.payload, metadata)
     }
 
     /// When its first tag came in at the origin.
@@ -46,7 +62,7 @@ impl Batch {
             .message
             .number
             .wrapping_add(self.message.tags.len() as u64);
-        self.is_empty() || number == next
+        self.is_empty() || (number == next && self.message.tags.len() < proto::MAX_TAGS)
     }
 
     pub(crate) fn push(&mut self, tag: Relayed) {
@@ -58,6 +74,7 @@ impl Batch {
             self.message.version = self.steps.version;
         }
         self.bytes += tag.tag.payload.len();
+        self.weight += weigh(&tag.tag.payload, tag.metadata.as_ref());
         self.message.tags.push(self.steps.write(tag));
     }
 
@@ -68,6 +85,10 @@ impl Batch {
             kind: Some(wire::down::Kind::Tags(tags)),
         }
     }
+}
+
+fn weigh(payload: &Bytes, metadata: Option<&Bytes>) -> usize {
+    payload.len() + metadata.map_or(0, Bytes::len) + BESIDE
 }
 
 /// The tags of a message, and the bytes of their payloads.
@@ -171,6 +192,7 @@ impl Steps {
             time: self.ms * NS_PER_MS + fine,
             composition: within(Some(tag.composition), MAX_NS)?,
             ingest: self.ingest,
+            came: 0,
             version: self.version,
             keypoint: tag.keypoint,
             repeat: tag.repeat,

@@ -1,5 +1,6 @@
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::room::{Holdings, Room};
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Error, Limits, MAX_CHUNK_SIZE};
 use crate::message::{Kind, Message};
 
@@ -26,7 +27,7 @@ pub struct ChunkReader {
     /// The chunk whose header has been read but whose payload has not wholly.
     open: Option<Open>,
     /// Capacity of all `partial`s.
-    held: usize,
+    held: Holdings,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +48,11 @@ struct ChunkStream {
     kind: u8,
     absolute: bool,
     extended: bool,
+    /// How much has come of the message under way.
+    received: usize,
     partial: Vec<u8>,
+    /// The message under way is not kept.
+    let_go: bool,
 }
 
 /// A chunk's header, read but not yet applied.
@@ -70,15 +75,15 @@ impl ChunkReader {
             chunk_size: DEFAULT_CHUNK_SIZE,
             streams: Vec::new(),
             open: None,
-            held: 0,
+            held: Holdings::new(limits.max_partial),
         }
     }
 
     /// Whether part of a message has come and the rest has not.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
-        // A header alone holds no memory yet.
-        self.held > 0 || self.open.is_some()
+        // A header alone has brought nothing yet.
+        self.open.is_some() || self.streams.iter().any(ChunkStream::is_mid_message)
     }
 
     /// Takes the next message off the front of `input`; `None` asks for more bytes. Chunks that
@@ -108,7 +113,21 @@ impl ChunkReader {
     /// Memory that half-received messages hold.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held
+        self.held.total()
+    }
+
+    /// Sets how much a peer may have under way from here on. Media that is above that already is
+    /// let go.
+    pub(crate) fn set_room(&mut self, room: Room) {
+        self.held.room = room;
+        if self.held.media <= room.media {
+            return;
+        }
+        for stream in &mut self.streams {
+            if stream.is_media() && stream.is_mid_message() {
+                stream.let_go(&mut self.held);
+            }
+        }
     }
 
     /// Forgets spare memory; worth calling when a peer goes quiet for long.
@@ -131,7 +150,7 @@ impl ChunkReader {
     fn abort(&mut self, message: &Message) {
         let id = message.value();
         if let Some(stream) = self.streams.iter_mut().find(|stream| Some(stream.id) == id) {
-            self.held -= std::mem::take(&mut stream.partial).capacity();
+            stream.forget(&mut self.held);
         }
     }
 
@@ -159,12 +178,12 @@ impl ChunkReader {
         let Some(stream) = self.streams.get_mut(index) else {
             return Ok(None);
         };
-        if format < 3 && !stream.partial.is_empty() {
-            // A new header in the middle of a message: the sender gave the old one up.
-            self.held -= std::mem::take(&mut stream.partial).capacity();
+        if format < 3 {
+            // In the middle of a message: the sender gave the old one up.
+            stream.forget(&mut self.held);
         }
         stream.apply(&header);
-        let left = (stream.length as usize - stream.partial.len()).min(chunk_size);
+        let left = (stream.length as usize - stream.received).min(chunk_size);
         Ok(Some(Open { index, left }))
     }
 
@@ -219,10 +238,10 @@ impl ChunkReader {
             header.kind = kind;
             let kind = Kind::from(kind);
             let limit = self.limits.max_message;
-            let limit = if kind.is_command() {
-                limit.min(self.limits.max_command)
-            } else {
+            let limit = if kind.is_media() {
                 limit
+            } else {
+                limit.min(self.limits.max_command)
             };
             if header.length > limit {
                 return Err(Error::TooLong {
@@ -269,32 +288,40 @@ impl ChunkReader {
         };
         let length = stream.length as usize;
         let taken = left.min(input.len());
-        if stream.partial.is_empty() && taken == length {
-            // As if it had come in parts: what arrives together must not decide.
-            if self.held + length > self.limits.max_partial {
-                return Err(Error::TooMuchHeld(self.limits.max_partial));
-            }
-            let payload = Bytes::copy_from_slice(&input[..taken]);
-            input.advance(taken);
-            self.open = None;
-            return Ok(Some(stream.message(payload)));
-        }
-        if taken == 0 {
+        if taken == 0 && length > 0 {
             return Ok(None);
         }
-        let before = stream.partial.capacity();
-        let needed = stream.partial.len() + taken;
-        if needed > before {
-            let capacity = needed.next_power_of_two().max(FIRST_ALLOCATION).min(length);
-            if self.held - before + capacity > self.limits.max_partial {
-                return Err(Error::TooMuchHeld(self.limits.max_partial));
+        let needed = stream.received + taken;
+        let at_once = taken == length;
+        if !stream.let_go {
+            let before = stream.partial.capacity();
+            let capacity = if at_once {
+                // As if it had come in parts: what arrives together must not decide.
+                length
+            } else if needed > before {
+                needed.next_power_of_two().max(FIRST_ALLOCATION).min(length)
+            } else {
+                before
+            };
+            let is_media = stream.is_media();
+            if !self.held.have_room(is_media, capacity - before)? {
+                stream.let_go(&mut self.held);
+            } else if at_once {
+                let payload = Bytes::copy_from_slice(&input[..taken]);
+                input.advance(taken);
+                self.open = None;
+                return Ok(Some(stream.message(payload)));
+            } else if capacity > before {
+                stream
+                    .partial
+                    .reserve_exact(capacity - stream.partial.len());
+                self.held.add(is_media, stream.partial.capacity() - before);
             }
-            stream
-                .partial
-                .reserve_exact(capacity - stream.partial.len());
-            self.held += stream.partial.capacity() - before;
         }
-        stream.partial.extend_from_slice(&input[..taken]);
+        if !stream.let_go {
+            stream.partial.extend_from_slice(&input[..taken]);
+        }
+        stream.received = needed;
         input.advance(taken);
         self.open = (taken < left).then_some(Open {
             index,
@@ -303,9 +330,9 @@ impl ChunkReader {
         if needed < length {
             return Ok(None);
         }
-        let payload = std::mem::take(&mut stream.partial);
-        self.held -= payload.capacity();
-        Ok(Some(stream.message(payload.into())))
+        let is_kept = !stream.let_go;
+        let payload = stream.forget(&mut self.held);
+        Ok(is_kept.then(|| stream.message(payload.into())))
     }
 }
 
@@ -327,8 +354,36 @@ impl ChunkStream {
             kind: 0,
             absolute: false,
             extended: false,
+            received: 0,
             partial: Vec::new(),
+            let_go: false,
         }
+    }
+
+    fn is_media(&self) -> bool {
+        Kind::from(self.kind).is_media()
+    }
+
+    fn is_mid_message(&self) -> bool {
+        self.received > 0
+    }
+
+    /// Ends the message under way, if there is one: what was kept of it.
+    fn forget(&mut self, held: &mut Holdings) -> Vec<u8> {
+        self.received = 0;
+        self.let_go = false;
+        let payload = std::mem::take(&mut self.partial);
+        held.remove(self.is_media(), payload.capacity());
+        payload
+    }
+
+    /// Keeps nothing more of the message under way.
+    fn let_go(&mut self, held: &mut Holdings) {
+        self.let_go = true;
+        held.remove(
+            self.is_media(),
+            std::mem::take(&mut self.partial).capacity(),
+        );
     }
 
     fn header(&self) -> Header {
@@ -352,10 +407,10 @@ impl ChunkStream {
         match rest.first_chunk() {
             None if same => Repeated::Unclear,
             // A new time can be told from a payload only when all of it is here.
-            None if self.partial.is_empty() => Repeated::Unclear,
+            None if !self.is_mid_message() => Repeated::Unclear,
             Some(_) if same => Repeated::Here(self.field),
             // The first chunk of a message may bring the new absolute time instead.
-            Some(field) if self.partial.is_empty() => {
+            Some(field) if !self.is_mid_message() => {
                 let time = u32::from_be_bytes(*field);
                 let is_time = time >= EXTENDED && time.wrapping_sub(self.timestamp) < SAME_MOMENT;
                 if is_time {
@@ -369,7 +424,7 @@ impl ChunkStream {
     }
 
     fn apply(&mut self, header: &Header) {
-        let continues = header.format == 3 && !self.partial.is_empty();
+        let continues = header.format == 3 && self.is_mid_message();
         if continues {
             return;
         }

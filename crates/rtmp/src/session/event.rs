@@ -191,7 +191,7 @@ impl fmt::Debug for Connect {
 pub struct FcPublish {
     /// The app.
     pub app: String,
-    /// The name, cleaned.
+    /// The name, cleaned as that of [`Publish`].
     pub name: String,
     /// Parameters of the name, then those of `connect`.
     pub params: Params,
@@ -215,7 +215,9 @@ pub struct Publish {
     pub stream_id: u32,
     /// The app.
     pub app: String,
-    /// The name without query and outer slashes; `default` if there was none.
+    /// The name without query and outer slashes. An empty one becomes `default`; where the app
+    /// holds a name already (`live/cam`), it stays empty, and the stream is the app's path.
+    /// [`stream_path`](super::stream_path) joins both.
     pub name: String,
     /// Parameters of the name, then those of `connect`.
     pub params: Params,
@@ -254,7 +256,9 @@ pub struct Play {
     pub stream_id: u32,
     /// The app.
     pub app: String,
-    /// The name without query and outer slashes; `default` if there was none.
+    /// The name without query and outer slashes. An empty one becomes `default`; where the app
+    /// holds a name already (`live/cam`), it stays empty, and the stream is the app's path.
+    /// [`stream_path`](super::stream_path) joins both.
     pub name: String,
     /// Parameters of the name, then those of `connect`.
     pub params: Params,

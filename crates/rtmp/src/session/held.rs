@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use tracing::debug;
 
-use super::{Error, Session};
+use super::{Error, Phase, Session};
+use crate::chunk::Room;
 use crate::config::Config;
 use crate::message::Message;
 
@@ -23,6 +24,7 @@ pub(super) enum Until {
 pub(super) struct Held {
     queues: Vec<(Until, VecDeque<Message>)>,
     bytes: usize,
+    command_bytes: usize,
     commands: usize,
     media: usize,
 }
@@ -47,6 +49,7 @@ impl Held {
             self.media += 1;
         } else {
             self.commands += 1;
+            self.command_bytes += cost;
         }
         self.bytes += cost;
         match self.queues.iter_mut().find(|(of, _)| *of == until) {
@@ -64,10 +67,13 @@ impl Held {
             self.queues.swap_remove(index);
         }
         let message = message?;
-        self.bytes -= cost(&message);
-        match message.kind.is_command() {
-            true => self.commands -= 1,
-            false => self.media -= 1,
+        let cost = cost(&message);
+        self.bytes -= cost;
+        if message.kind.is_command() {
+            self.commands -= 1;
+            self.command_bytes -= cost;
+        } else {
+            self.media -= 1;
         }
         Some(message)
     }
@@ -82,6 +88,29 @@ impl Session {
     pub(super) fn hold(&mut self, until: Until, message: Message) -> Result<(), Error> {
         let held = self.held.get_or_insert_default();
         held.push(until, message, &self.config)
+    }
+
+    /// How much the peer may have under way by now.
+    pub(super) fn room(&self) -> Room {
+        if self.streams.is_publishing() {
+            return Room::ALL;
+        }
+        let held = self.held.as_deref();
+        let (all, commands) = held.map_or((0, 0), |held| (held.bytes, held.command_bytes));
+        let media_may_wait = match self.phase {
+            Phase::Handshake(_) | Phase::Fresh => false,
+            Phase::Deciding { .. } => true,
+            Phase::Open => self.streams.is_any_undecided(),
+        };
+        Room {
+            // Those that wait fill it up, so it bounds them as well.
+            commands: self.config.max_unaccepted.saturating_sub(commands),
+            // Where nobody has asked to publish, it would be ignored once it is whole.
+            media: match media_may_wait {
+                true => self.config.max_held.saturating_sub(all),
+                false => 0,
+            },
+        }
     }
 
     /// What waited for this decision takes its way, up to the next request that must be decided:
@@ -125,7 +154,7 @@ mod tests {
 
     use bytes::BytesMut;
 
-    use super::super::{Phase, PlayRefusal};
+    use super::super::PlayRefusal;
     use super::*;
     use crate::chunk::ChunkWriter;
     use crate::command::Command;

@@ -66,6 +66,10 @@ impl Streams {
             .is_some_and(|stream| stream.usage.is_undecided())
     }
 
+    pub(super) fn is_any_undecided(&self) -> bool {
+        self.0.iter().any(|stream| stream.usage.is_undecided())
+    }
+
     pub(super) fn remove(&mut self, index: Option<usize>) {
         if let Some(index) = index.filter(|&index| index < self.0.len()) {
             self.0.swap_remove(index);

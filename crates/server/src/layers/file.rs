@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::{Fault, Origin, Place, Setting, is_table, unknown, wrong_toml};
+use crate::settings::is_section;
 
 /// Reads one.
 pub(super) fn read(path: &Path, keys: &[Key]) -> Vec<Result<Setting, Fault>> {
@@ -70,12 +71,13 @@ impl File<'_> {
                 (Some(inner), Value::Table(values)) => {
                     self.section(section, values, inner, &mut settings);
                 }
-                _ => settings.push(Err(self.stray(section, &span))),
+                _ => settings.push(Err(self.unknown(section, &span))),
             }
         }
         settings
     }
 
+    /// The keys below `section`, and those of the sections in it.
     fn section(
         &self,
         section: &str,
@@ -83,33 +85,20 @@ impl File<'_> {
         spans: &DeTable<'_>,
         settings: &mut Vec<Result<Setting, Fault>>,
     ) {
-        if values.is_empty() {
-            // Nothing is set, but its name may be misspelt.
-            if !self
-                .keys
-                .iter()
-                .any(|key| key.name.split('.').next() == Some(section))
-            {
-                let origin = Origin::File {
-                    path: self.path.to_owned(),
-                    line: 1,
-                };
-                settings.push(Err(Fault::new(
-                    Some(origin),
-                    section,
-                    unknown(section, self.keys),
-                )));
-            }
+        // Nothing is set, but its name may be misspelt.
+        if values.is_empty() && !is_section(section, self.keys) {
+            settings.push(Err(self.unknown(section, &(0..0))));
         }
         for (name, span, inner) in entries(values, spans) {
             let path = format!("{section}.{name}");
             let origin = self.origin(&span);
             let Some(key) = self.keys.iter().find(|key| key.name == path) else {
-                settings.push(Err(Fault::new(
-                    Some(origin),
-                    path.clone(),
-                    unknown(&path, self.keys),
-                )));
+                match (&values[name], inner) {
+                    (Value::Table(values), Some(inner)) if is_section(&path, self.keys) => {
+                        self.section(&path, values, inner, settings);
+                    }
+                    _ => settings.push(Err(self.unknown(&path, &span))),
+                }
                 continue;
             };
             match (&values[name], inner) {
@@ -131,17 +120,13 @@ impl File<'_> {
         }
     }
 
-    /// A key outside of any section.
-    fn stray(&self, name: &str, span: &Range<usize>) -> Fault {
-        let section = self
-            .keys
-            .iter()
-            .any(|key| key.name.split('.').next() == Some(name));
-        let what = match section {
-            true => format!("is a section; write [{name}] and its keys below"),
-            false => unknown(name, self.keys),
+    /// What is at `path` and is no key.
+    fn unknown(&self, path: &str, span: &Range<usize>) -> Fault {
+        let what = match is_section(path, self.keys) {
+            true => format!("is a section; write [{path}] and its keys below"),
+            false => unknown(path, self.keys),
         };
-        Fault::new(Some(self.origin(span)), name, what)
+        Fault::new(Some(self.origin(span)), path, what)
     }
 
     fn origin(&self, span: &Range<usize>) -> Origin {

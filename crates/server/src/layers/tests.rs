@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use node::config::{Coalesce, OnConflict, Role};
+use node::config::{AtEdge, Coalesce, OnConflict, Role};
 use tempfile::TempDir;
 
 use super::*;
@@ -86,6 +86,136 @@ fn values_are_read_in_all_their_forms() {
     assert_eq!(node.publish.on_conflict, OnConflict::Always);
     assert_eq!(node.egress.coalesce, Coalesce::Fixed(Duration::ZERO));
     assert_eq!(node.ring.max_bytes, 4_000_000);
+}
+
+#[test]
+fn a_cluster_is_read() {
+    let (_folder, sources) = file(
+        r#"
+        [node]
+        role = "edge"
+        [directory]
+        kind = "etcd"
+        endpoints = ["http://a:2379", "http://b:2379"]
+        lease_ttl = 10
+        [relay]
+        listen = "10.0.0.1:7935"
+        secret = "sixteen bytes !!"
+        [publish]
+        redirect = "redirect"
+        on_conflict = "backup"
+        [hls]
+        mode = "off"
+        [pull]
+        linger = "1m"
+        negative_keys = 0
+        [limits]
+        egress = "100MB"
+        headroom = "80%"
+        [rtmp]
+        public_url = "rtmp://in.example:1935"
+        "#,
+    );
+    let node = load(&sources).expect("loads").settings.node;
+    assert_eq!(node.node.role, Role::Edge);
+    assert!(node.is_clustered());
+    assert_eq!(node.directory.endpoints, ["http://a:2379", "http://b:2379"]);
+    assert_eq!(node.directory.lease_ttl, Duration::from_secs(10));
+    let listen = node.relay_listen().map(|listen| listen.to_string());
+    assert_eq!(listen.as_deref(), Some("10.0.0.1:7935"));
+    assert_eq!(node.publish.redirect, AtEdge::Redirect);
+    assert_eq!(node.publish.on_conflict, OnConflict::Backup);
+    assert_eq!(node.hls.cutting(), None);
+    assert_eq!(node.pull.linger, Duration::from_secs(60));
+    assert_eq!(node.pull.negative_keys, 0);
+    assert_eq!(node.limits.egress, 100_000_000);
+    assert_eq!(node.limits.headroom, 0.8);
+}
+
+#[test]
+fn nested_keys_are_set_by_every_layer_and_remembered() {
+    let (folder, mut sources) = file("[relay]\nlisten = ':1'\n[relay.tls]\nca = 'a'\nname = 'n'\n");
+    sources.environment = vec![
+        pair("WEIR_RELAY__TLS__CERT", "b"),
+        pair("WEIR_RELAY__TLS__NAME", "123"),
+        pair("WEIR_DIRECTORY__TLS__CA", "d"),
+    ];
+    sources.set = vec!["relay.tls.key=c".to_owned(), "relay.listen=:2".to_owned()];
+    let loaded = load(&sources).expect("loads");
+    let node = &loaded.settings.node;
+    assert_eq!(node.relay.listen.as_deref(), Some(":2"));
+    let tls = &node.relay.tls;
+    let files = [&tls.ca, &tls.cert, &tls.key, &node.directory.tls.ca];
+    let files = files.map(|file| file.clone().unwrap_or_default());
+    assert_eq!(files, ["a", "b", "c", "d"].map(PathBuf::from));
+    assert_eq!(tls.name.as_deref(), Some("123"));
+
+    let file = sources.files[0].display().to_string();
+    let shown = crate::check::show(&loaded);
+    for (section, expected) in [
+        ("[relay]", "listen = \":2\" # flag --set".to_owned()),
+        ("[relay.tls]", format!("ca = \"a\" # {file}:4")),
+        (
+            "[relay.tls]",
+            "cert = \"b\" # environment WEIR_RELAY__TLS__CERT".to_owned(),
+        ),
+        ("[relay.tls]", "key = \"c\" # flag --set".to_owned()),
+        (
+            "[directory.tls]",
+            "ca = \"d\" # environment WEIR_DIRECTORY__TLS__CA".to_owned(),
+        ),
+    ] {
+        let (_, rest) = shown.split_once(&format!("\n{section}\n")).expect(section);
+        let below = rest.split("\n\n").next().unwrap_or_default();
+        let found = below
+            .lines()
+            .any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") == expected);
+        assert!(found, "{expected} in\n{below}");
+    }
+    // What is shown can be read again.
+    let again = folder.path().join("again.toml");
+    std::fs::write(&again, &shown).expect("writes");
+    let again = Sources {
+        files: vec![again],
+        ..Sources::default()
+    };
+    assert_eq!(load(&again).expect("loads").settings, loaded.settings);
+}
+
+#[test]
+fn wrong_nested_keys_are_explained_in_the_environment_and_flags() {
+    let sources = Sources {
+        environment: vec![
+            pair("WEIR_RELAY_TLS_CA", "a"),
+            pair("WEIR_RELAY__TLS", "{ ca = 'a' }"),
+            pair("WEIR_RELAY__TLS__CRT", "a"),
+        ],
+        set: vec!["relay.tls.kye=a".to_owned()],
+        ..Sources::default()
+    };
+    let expected = [
+        "environment WEIR_RELAY_TLS_CA: relay.tls.ca: not read; did you mean WEIR_RELAY__TLS__CA?",
+        "environment WEIR_RELAY__TLS: relay.tls: is a section; set its keys, such as relay.tls.ca",
+        "environment WEIR_RELAY__TLS__CRT: relay.tls.crt: unknown key; did you mean relay.tls.cert?",
+        "flag --set: relay.tls.kye: unknown key; did you mean relay.tls.key?",
+    ];
+    assert_eq!(faults(&sources), expected);
+}
+
+#[test]
+fn what_only_a_cluster_uses_is_said_of_a_node_alone() {
+    let notes = |text: &str| {
+        let (_folder, sources) = file(&format!("[auth.static]\n'*' = 't'\n{text}"));
+        crate::check::notes(&load(&sources).expect("loads").settings)
+    };
+    assert!(notes("").is_empty());
+    let endpoints = notes("[directory]\nendpoints = 'a:2379'");
+    assert!(endpoints[0].contains("directory.endpoints is set but not used"));
+    let relay = notes("[relay]\nsecret = 'sixteen bytes !!'");
+    assert!(relay[0].contains("relay is set but not used"), "{relay:?}");
+    let cluster =
+        "[directory]\nkind = 'etcd'\nendpoints = 'a:2379'\n[relay]\nsecret = 'sixteen bytes !!'";
+    assert!(notes(cluster).is_empty());
 }
 
 #[test]
@@ -234,8 +364,80 @@ fn broken_files_are_explained_with_key_line_and_what_to_write() {
             "weir.toml:3: colours.red: unknown key; docs/configuration.md lists",
         ),
         (
-            "[hls]\nmode = 'll'",
-            "weir.toml:2: hls.mode: [hls] is not built yet",
+            "[srt]\nlisten = ':10080'",
+            "weir.toml:2: srt.listen: [srt] is not built yet",
+        ),
+        (
+            "[hls]\nmode = 'dash'",
+            "weir.toml:2: hls.mode: expected one of ll, fmp4, ts, off; found \"dash\"",
+        ),
+        (
+            "[hls]\nmode = 'ts'\nsegment = '100ms'",
+            "weir.toml:3: hls.segment: segments last from 0.5 to 60 seconds",
+        ),
+        (
+            "[hls]\nwindow = 2",
+            "weir.toml:2: hls.window: from 3 to 1000 segments are listed",
+        ),
+        (
+            "[directory]\nkind = 'etcd'",
+            "directory.endpoints: directory.kind is etcd, so this must be set",
+        ),
+        (
+            "[directory]\nkind = 'etcd'\nendpoints = 'a:2379'",
+            "relay.secret: nodes must know each other",
+        ),
+        (
+            "[directory]\nkind = 'zookeeper'",
+            "weir.toml:2: directory.kind: unknown variant `zookeeper`, expected `embedded` or `etcd`",
+        ),
+        (
+            "[directory]\nkind = 'etcd'\n[relay]\nlisten = ''",
+            "weir.toml:4: relay.listen: other nodes must be able to call",
+        ),
+        (
+            "[relay]\nlisten = '7935'",
+            "weir.toml:2: relay.listen: expected an address such as :1935",
+        ),
+        (
+            "[relay]\ntls = { ca = 'a', crt = 'b' }",
+            "weir.toml:2: relay.tls.crt: unknown key; did you mean relay.tls.cert?",
+        ),
+        (
+            "[relay.tls]\n\nkye = 'a'",
+            "weir.toml:3: relay.tls.kye: unknown key; did you mean relay.tls.key?",
+        ),
+        (
+            "[relay.tsl]\nca = 'a'",
+            "weir.toml:1: relay.tsl: unknown key; did you mean relay.tls?",
+        ),
+        (
+            "[relay]\ntls = 'ca.pem'",
+            "weir.toml:2: relay.tls: is a section; write [relay.tls] and its keys below",
+        ),
+        (
+            "[directory]\nkind = 'etcd'\n[relay.tls]\nca = 'a'",
+            "relay.tls.cert: TLS needs",
+        ),
+        (
+            "[directory]\nkind = 'etcd'\nendpoints = 'a:1'\n[relay.tls]\nca = '/nowhere/a'\ncert = '/nowhere/c'\nkey = '/nowhere/k'",
+            ": relay.tls.",
+        ),
+        (
+            "[directory]\nkind = 'etcd'\nendpoints = 'a:1'\n[relay]\nlisten = ':1935'",
+            "weir.toml:5: relay.listen: :1935 is the address of rtmp.listen too",
+        ),
+        (
+            "[rtmp]\npublic_url = 'rtmp://host/live'",
+            "weir.toml:2: rtmp.public_url: \"rtmp://host/live\" is not how RTMP is reached",
+        ),
+        (
+            "[limits]\nheadroom = 95",
+            "weir.toml:2: limits.headroom: expected a share such as 0.95 or 95%, found 95",
+        ),
+        (
+            "[publish]\nredirect = true",
+            "publish.redirect: expected one of refuse, redirect; found true",
         ),
         (
             "rtmp = ':1935'",
@@ -287,8 +489,8 @@ fn broken_files_are_explained_with_key_line_and_what_to_write() {
             "weir.toml:2: publish.grace: expected a duration of 0 to 365d, found -1",
         ),
         (
-            "[publish]\non_conflict = 'backup'",
-            "`backup` is reserved for clusters and not built yet",
+            "[publish]\non_conflict = 'first'",
+            "expected one of same_identity_or_stale, reject, always, backup; found \"first\"",
         ),
         (
             "[egress]\ncoalesce = 'fast'",
@@ -324,7 +526,7 @@ fn broken_files_are_explained_with_key_line_and_what_to_write() {
         ),
         (
             "[node]\nrole = 'edge'",
-            "weir.toml:2: node.role: an edge needs a directory",
+            "weir.toml:2: node.role: an edge pulls from the origins of a cluster",
         ),
         (
             "[node]\nrole = 'both'",
@@ -513,4 +715,39 @@ fn no_message_shows_a_token() {
     let loaded = load(&sources).expect("loads");
     assert!(!format!("{loaded:?}").contains("31337"));
     assert!(!crate::check::show(&loaded).contains("31337"));
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    for key in ["relay.secret", "directory.password", "auth.admin_key"] {
+        for value in [
+            "31337",
+            "31337.5",
+            "['31337']",
+            "{ a = '31337' }",
+            "'31337\n",
+            "31337x",
+        ] {
+            let (_folder, sources) = file(&format!("{key} = {value}"));
+            let faults = faults(&sources);
+            let shown = faults.iter().any(|fault| fault.contains("31337"));
+            assert!(!shown, "{key} = {value}: {faults:?}");
+        }
+        for value in ["31337", "'31337'", "31337-bare-text"] {
+            let mut sources = Sources {
+                set: vec![format!("{key}={value}")],
+                ..Sources::default()
+            };
+            if key == "directory.password" {
+                sources.set.push("directory.user=u".to_owned());
+            }
+            let loaded = load(&sources).expect("loads");
+            assert!(!format!("{loaded:?}").contains("31337"), "{key}");
+            let shown = crate::check::show(&loaded);
+            assert!(
+                !shown.contains("31337") && shown.contains("********"),
+                "{shown}"
+            );
+        }
+    }
 }

@@ -4,8 +4,8 @@ use node::config::Key;
 use toml::Value;
 
 /// The kinds for which a text that looks like a number is still a text.
-const TEXTS: [&str; 7] = [
-    "text", "tokens", "file", "folder", "choice", "filter", "names",
+const TEXTS: [&str; 8] = [
+    "text", "secret", "tokens", "file", "folder", "choice", "filter", "names",
 ];
 
 /// What `text` means as a value of `key`.

@@ -53,7 +53,12 @@ impl Connection {
         [self.prefix.as_bytes(), key.as_bytes()].concat()
     }
 
-    async fn page(&self, from: Vec<u8>, revision: i64) -> Result<(Vec<Item>, i64, bool), Fault> {
+    /// What there is from a key on, and where the next page begins.
+    async fn page(
+        &self,
+        from: Vec<u8>,
+        revision: i64,
+    ) -> Result<(Listing, Option<Vec<u8>>), Fault> {
         // The end of the prefix: it ends with a slash, and a zero comes next.
         let mut end = self.prefix.as_bytes().to_vec();
         end.pop();
@@ -69,31 +74,30 @@ impl Connection {
             .await
             .map_err(fault)?;
         let revision = page.header().map_or(0, |header| header.revision());
-        let more = page.more();
+        // Behind the last key, whether that is ours or not.
+        let last = page.kvs().last().filter(|_| page.more());
+        let next = last.map(|kv| [kv.key(), b"\0"].concat());
         let items = page
             .take_kvs()
             .into_iter()
-            .filter_map(|kv| item(kv, &self.prefix));
-        Ok((items.collect(), revision, more))
+            .filter_map(|kv| item(kv, &self.prefix))
+            .collect();
+        Ok((Listing { items, revision }, next))
     }
 
     async fn all(&self) -> Result<Listing, Fault> {
         let mut from = self.key("");
         let mut listing = Listing::default();
         loop {
-            let (items, revision, more) = self.page(from, listing.revision).await?;
+            let (page, next) = self.page(from, listing.revision).await?;
             // Later pages are of the revision of the first, whatever has happened since.
             if listing.revision == 0 {
-                listing.revision = revision;
+                listing.revision = page.revision;
             }
-            let last = items.last().map(|item| item.key.clone());
-            listing.items.extend(items);
-            match last {
-                Some(last) if more => {
-                    from = self.key(&last);
-                    from.push(0);
-                }
-                _ => return Ok(listing),
+            listing.items.extend(page.items);
+            match next {
+                Some(next) => from = next,
+                None => return Ok(listing),
             }
         }
     }

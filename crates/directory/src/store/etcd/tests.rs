@@ -112,6 +112,14 @@ async fn lists_what_does_not_fit_on_a_page_and_nothing_of_others() {
     keys.sort();
     assert_eq!(listed, keys);
     assert_eq!(other.list().await.expect("lists").items.len(), 1);
+
+    // More than a page of what no release of ours has written, in front of all that is ours.
+    let mut admin = etcd.admin().await;
+    for i in 0..501_u16 {
+        let key = [b"/weir/default/nodes/\xff".as_slice(), &i.to_be_bytes()].concat();
+        admin.put(key, "v", None).await.expect("puts");
+    }
+    assert_eq!(session.list().await.expect("lists").items.len(), keys.len());
 }
 
 #[tokio::test]

@@ -30,6 +30,15 @@ impl Data {
         Lease(self.last_lease)
     }
 
+    pub(crate) fn last_lease(&self) -> i64 {
+        self.last_lease
+    }
+
+    /// Leases from here on come after `lease`.
+    pub(crate) fn grant_after(&mut self, lease: i64) {
+        self.last_lease = self.last_lease.max(lease);
+    }
+
     pub(crate) fn has(&self, lease: Lease) -> bool {
         self.leases.contains_key(&lease.0)
     }
@@ -94,11 +103,10 @@ impl Data {
         if revision < self.compacted {
             return Err(Fault::Compacted);
         }
-        let after = self
+        let from = self
             .history
-            .iter()
-            .filter(|event| event.revision() > revision);
-        Ok(after.cloned().collect())
+            .partition_point(|event| event.revision() <= revision);
+        Ok(self.history.range(from..).cloned().collect())
     }
 
     pub(crate) fn compact(&mut self) {

@@ -13,6 +13,7 @@ fn tag(number: u64, ms: i64, payload: &'static [u8]) -> Relayed {
         time: ms * NS_PER_MS,
         composition: 0,
         ingest: 0,
+        came: 0,
         version: 0,
         keypoint: false,
         repeat: false,
@@ -117,6 +118,50 @@ fn a_batch_takes_only_what_comes_next() {
     assert!(!batch.takes(7) && !batch.takes(9));
     batch.take();
     assert!(batch.is_empty() && batch.takes(3));
+    // Nor more than a message may hold.
+    let most = proto::MAX_TAGS as u64;
+    (0..most - 1).for_each(|number| batch.push(tag(number, 0, &[])));
+    assert!(batch.takes(most - 1));
+    batch.push(tag(most - 1, 0, &[]));
+    assert!(!batch.takes(most));
+}
+
+#[test]
+fn a_message_is_no_longer_than_its_weight() {
+    let far = i64::MAX / 4;
+    let cut = || Cut {
+        msn: u64::MAX,
+        part: u32::MAX,
+        start: -far,
+        segment: Some(Segment {
+            first_listed: u64::MAX,
+            discontinuity: u64::MAX,
+            version: u32::MAX,
+            date_time: -far,
+            independent: true,
+            target: Duration::from_nanos(far as u64),
+            part_target: Some(Duration::from_nanos(far as u64)),
+        }),
+    };
+    let mut batch = Batch::default();
+    for number in 0..100 {
+        let sign = if number % 2 == 0 { 1 } else { -1 };
+        batch.push(Relayed {
+            time: sign * far,
+            composition: -far,
+            ingest: sign * far,
+            version: (number as u32 % 2) * u32::MAX / 2,
+            keypoint: true,
+            repeat: true,
+            cut: Some(cut()),
+            metadata: Some(Bytes::from_static(&[7; 5000])),
+            ..tag(number, sign * far / NS_PER_MS, &[1; 100])
+        });
+    }
+    let (bytes, weight) = (batch.bytes(), batch.weight());
+    assert_eq!(bytes, 100 * 100);
+    let message = batch.take().encoded_len();
+    assert!(message <= weight, "{message} of {weight}");
 }
 
 #[test]

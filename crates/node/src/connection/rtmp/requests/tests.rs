@@ -96,7 +96,7 @@ impl Scene {
     /// After `connect`.
     async fn new() -> Scene {
         let (tell, told) = mpsc::unbounded_channel();
-        let context = Arc::new(Context::new(Config::default(), 1));
+        let context = Arc::new(Context::alone(Config::default()));
         let (node, _) = Actor::spawn(None, Streams, tell).await.expect("an actor");
         let (peer, far) = connected().await;
         let conversation = Conversation::new(context, node, peer, None, Span::none());

@@ -1,0 +1,94 @@
+//! How a node leaves: it says so, lets balancers look away, asks its peers to go one after the other, and closes who
+//! is still there in time.
+
+use std::time::Duration;
+
+use ractor::ActorRef;
+use tracing::info;
+
+use super::{Message, State};
+use crate::chance;
+use crate::connection;
+use crate::stream;
+
+/// What is left of the time at the end, for the last goodbyes.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl State {
+    /// Says that it leaves, and goes on for as long as balancers need to notice.
+    pub(super) fn drain(&mut self, myself: &ActorRef<Message>) {
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
+        self.context.metrics.draining(true);
+        info!(
+            connections = self.connections.len(),
+            streams = self.streams.len(),
+            "draining"
+        );
+        for part in &self.parts {
+            part.tell_keeper_to_drain();
+        }
+        for entry in self.streams.values() {
+            drop(entry.stream.cast(stream::Message::Draining));
+        }
+        for key in std::mem::take(&mut self.warm) {
+            // Others keep it from now on.
+            if let Some(stream) = self.known(&key) {
+                drop(stream.cast(stream::Message::Warm(false)));
+            }
+        }
+        let config = &self.context.config.node;
+        let delay = match self.is_alone() {
+            true => Duration::ZERO,
+            false => config.drain_delay.min(config.drain_timeout / 2),
+        };
+        if delay.is_zero() {
+            return self.leave(myself);
+        }
+        drop(myself.send_after(delay, || Message::Leave));
+    }
+
+    /// Nobody else could take its peers.
+    fn is_alone(&self) -> bool {
+        self.context.membership.relay.is_none()
+    }
+
+    /// Accepts nobody, and asks everybody to go: encoders at once, players over a while, so that they do not come to
+    /// the other nodes all at the same moment.
+    pub(super) fn leave(&mut self, myself: &ActorRef<Message>) {
+        if std::mem::replace(&mut self.leaving, true) {
+            return;
+        }
+        // With its socket, so that who connects from now on is refused and looks elsewhere.
+        self.parts.retain_mut(|part| !part.is_closed_by_leaving());
+        if self.is_alone() {
+            return self.leave_now();
+        }
+        let config = &self.context.config.node;
+        let left = config
+            .drain_timeout
+            .saturating_sub(config.drain_delay.min(config.drain_timeout / 2));
+        let until = left.saturating_sub(LAST_WORDS).max(left / 2);
+        let window = until / 2;
+        for connection in self.connections.values() {
+            let moment = window.mul_f64(chance::number());
+            drop(connection.cast(connection::Message::Drain { within: moment }));
+        }
+        drop(myself.send_after(until, || Message::LeaveNow));
+    }
+
+    /// Nobody is here any more, and nothing that others may want: a stream waits for the node that its encoder comes
+    /// to, and for those that pull it to have all of it.
+    pub(super) fn has_left(&self) -> bool {
+        let has_streams = !self.is_alone() && !self.streams.is_empty();
+        self.leaving && self.connections.is_empty() && !has_streams
+    }
+
+    /// Closes who is still there.
+    pub(super) fn leave_now(&mut self) {
+        for connection in self.connections.values() {
+            drop(connection.cast(connection::Message::Close));
+        }
+    }
+}

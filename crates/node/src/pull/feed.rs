@@ -1,0 +1,360 @@
+//! What a pull does: look, connect, write the ring, begin again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media::{Epoch, Refused, Replica, Ring, StreamKey};
+use ractor::ActorRef;
+use relay::{
+    Described, End, Error, Event, Peer, Position, Pulling, RefusalCode, Subscribe, Viewers,
+};
+use tokio::sync::{Notify, watch};
+use tracing::{debug, info, warn};
+
+use super::find::{Found, find};
+use super::{Began, News};
+use crate::chance;
+use crate::context::Context;
+use crate::membership::PROBE;
+use crate::stream;
+
+/// The pause before a broken feed is tried again: it doubles up to the longer one.
+const SHORT: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(2);
+/// How often one looks whether a stream that nobody has is there, beside being told.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The task of a pull.
+pub(super) struct Feed {
+    context: Arc<Context>,
+    key: StreamKey,
+    ring: Ring,
+    stream: ActorRef<stream::Message>,
+    look: Arc<Notify>,
+    viewers: watch::Receiver<Viewers>,
+    /// For the first feed.
+    replica: Option<Replica>,
+    /// It was there once.
+    found: bool,
+    /// Since when nobody has it, after somebody had.
+    orphaned: Option<Instant>,
+    pause: Duration,
+}
+
+/// How a feed from one node ended.
+enum Over {
+    /// The stream is over.
+    Ended,
+    /// Another node has it now, or this one: to be looked at once.
+    Elsewhere,
+    /// It came in, and broke.
+    Lost,
+    /// It did not begin.
+    Failed,
+}
+
+impl Feed {
+    pub(super) fn new(
+        context: Arc<Context>,
+        key: StreamKey,
+        ring: Ring,
+        stream: ActorRef<stream::Message>,
+        look: Arc<Notify>,
+        viewers: watch::Receiver<Viewers>,
+    ) -> Feed {
+        Feed {
+            context,
+            key,
+            // Whoever joins from now on waits for what is about to come.
+            replica: Some(ring.replica()),
+            ring,
+            stream,
+            look,
+            viewers,
+            found: false,
+            orphaned: None,
+            pause: SHORT,
+        }
+    }
+
+    /// Goes on until the stream is over; whoever wants it no longer drops this.
+    pub(super) async fn run(mut self) {
+        let mut asks = true;
+        loop {
+            let pause = match find(&self.context, &self.key, std::mem::take(&mut asks)).await {
+                Found::At(peer) => {
+                    self.is_there();
+                    match self.pull(&peer).await {
+                        Over::Ended => return self.tell(News::Ended("the publisher left")),
+                        Over::Elsewhere => SHORT,
+                        Over::Lost => {
+                            self.tell(News::Lost);
+                            self.pause = SHORT;
+                            self.back_off()
+                        }
+                        Over::Failed => self.back_off(),
+                    }
+                }
+                Found::Hidden => {
+                    self.is_there();
+                    self.back_off()
+                }
+                // The stream is about to hear of its publisher, or an earlier process left this.
+                Found::Here => SHORT.max(self.back_off()),
+                Found::Nobody => {
+                    if self.is_over() {
+                        return self.tell(News::Ended("nobody publishes it any more"));
+                    }
+                    LOOK
+                }
+            };
+            tokio::select! {
+                () = self.look.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn tell(&self, news: News) {
+        drop(self.stream.cast(stream::Message::Pulled(news)));
+    }
+
+    fn is_there(&mut self) {
+        self.orphaned = None;
+        if !std::mem::replace(&mut self.found, true) {
+            self.tell(News::Found);
+        }
+    }
+
+    /// Whether nobody has it for so long that nobody will.
+    fn is_over(&mut self) -> bool {
+        if !self.found {
+            self.tell(News::Nobody);
+            return false;
+        }
+        let membership = &self.context.membership;
+        if !membership.directory.is_up() {
+            // Nothing counts as gone.
+            return false;
+        }
+        let since = *self.orphaned.get_or_insert_with(Instant::now);
+        since.elapsed() >= self.context.config.publish.grace
+    }
+
+    /// The next pause, half of it left to chance: edges that lost the same origin do not come all at once.
+    fn back_off(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONG);
+        chance::about(pause)
+    }
+
+    /// Pulls from one node until it ends.
+    async fn pull(&mut self, peer: &Peer) -> Over {
+        let Some(relay) = &self.context.membership.relay else {
+            return Over::Failed;
+        };
+        let place = self.ring.next_number();
+        let resume = place.map(|(epoch, number)| Position { epoch, number });
+        let subscribe = Subscribe {
+            resume,
+            ..Subscribe::new(self.key.clone())
+        };
+        // The difference of the clocks is learnt on the way.
+        let compare = async {
+            relay
+                .client
+                .ping(peer, PROBE)
+                .await
+                .map_or(0, |pong| ahead(&pong))
+        };
+        let (ahead, pulled) = tokio::join!(compare, relay.client.pull(peer, subscribe));
+        let (described, pulling) = match pulled {
+            Ok(pulled) => pulled,
+            Err(error) => return self.failed(peer, &error),
+        };
+        if let Some((before, _)) = place {
+            let epoch = described.description.epoch;
+            let reason = match (before == epoch, described.resumed) {
+                (false, _) => "epoch",
+                (true, true) => "resumed",
+                (true, false) => "late",
+            };
+            self.context.metrics.switched(reason);
+        }
+        let replica = self.replica.take().unwrap_or_else(|| self.ring.replica());
+        let mut running = Running {
+            feed: self,
+            node: peer.node(),
+            replica,
+            epoch: described.description.epoch,
+            ahead,
+        };
+        running.run(described, pulling).await
+    }
+
+    fn failed(&self, peer: &Peer, error: &Error) -> Over {
+        match error {
+            // It has just come, or just gone.
+            Error::Refused(refusal) if refusal.code == RefusalCode::NotFound => {
+                debug!(%peer, %error, "not there to be pulled");
+            }
+            _ if error.is_retryable() => debug!(%peer, %error, "cannot be pulled"),
+            _ => warn!(%peer, %error, "cannot be pulled"),
+        }
+        Over::Failed
+    }
+
+    /// Whether the directory knows of a higher epoch at another node.
+    fn is_superseded(&self, node: &str, epoch: Epoch) -> bool {
+        let directory = &self.context.membership.directory;
+        directory
+            .lookup(&self.key)
+            .is_some_and(|held| held.record.epoch > epoch && held.record.node.as_str() != node)
+    }
+}
+
+/// A feed that comes in.
+struct Running<'a> {
+    feed: &'a mut Feed,
+    node: &'a str,
+    replica: Replica,
+    epoch: Epoch,
+    /// How far the clock there is ahead of ours, in nanoseconds.
+    ahead: i64,
+}
+
+impl Running<'_> {
+    async fn run(&mut self, described: Described, mut pulling: Pulling) -> Over {
+        pulling.viewers(self.feed.viewers.borrow_and_update().clone());
+        if let Some(over) = self.describe(described) {
+            return over;
+        }
+        loop {
+            tokio::select! {
+                event = pulling.next() => {
+                    let over = match event {
+                        Ok(event) => self.hear(event),
+                        Err(error) => {
+                            info!(node = self.node, %error, "the feed broke");
+                            Some(Over::Lost)
+                        }
+                    };
+                    if let Some(over) = over {
+                        return over;
+                    }
+                }
+                () = self.feed.look.notified() => {
+                    if self.feed.is_superseded(self.node, self.epoch) {
+                        return Over::Elsewhere;
+                    }
+                }
+                Ok(()) = self.feed.viewers.changed() => {
+                    pulling.viewers(self.feed.viewers.borrow_and_update().clone());
+                }
+            }
+        }
+    }
+
+    fn describe(&mut self, described: Described) -> Option<Over> {
+        self.epoch = described.description.epoch;
+        if self.replica.describe(described.description).is_err() {
+            // What is here is newer: this node has not heard that it was replaced.
+            debug!(node = self.node, epoch = %self.epoch, "an epoch that is over");
+            return Some(Over::Failed);
+        }
+        self.feed.pause = SHORT;
+        self.feed.tell(News::Began(Box::new(Began {
+            epoch: self.epoch,
+            node: self.node.to_owned(),
+            about: described.about,
+        })));
+        None
+    }
+
+    fn hear(&mut self, event: Event) -> Option<Over> {
+        match event {
+            Event::Described(described) => self.describe(*described),
+            Event::Tags(tags) => {
+                let now = self.feed.context.clock.now();
+                for mut tag in tags {
+                    tag.ingest = tag.ingest.saturating_sub(self.ahead);
+                    // A way that was slow or broken is not the players' lag.
+                    tag.came = now;
+                    match self.replica.push(tag) {
+                        Ok(_) => {}
+                        Err(Refused::Fenced(_)) => return Some(Over::Elsewhere),
+                        Err(refused) => {
+                            warn!(node = self.node, %refused, "the feed skipped tags");
+                            return Some(Over::Lost);
+                        }
+                    }
+                }
+                None
+            }
+            Event::CaughtUp => {
+                let caught_up = self.replica.caught_up();
+                caught_up.is_err().then_some(Over::Elsewhere)
+            }
+            Event::Draining(within) => {
+                debug!(node = self.node, ?within, "the origin drains");
+                None
+            }
+            Event::Ended(end) => Some(self.ended(&end)),
+        }
+    }
+
+    fn ended(&self, end: &End) -> Over {
+        debug!(node = self.node, end = end.name(), "the feed ended");
+        match end {
+            // An origin that was cut off does not know that another has gone on.
+            End::Ended if self.feed.is_superseded(self.node, self.epoch) => Over::Elsewhere,
+            End::Ended => Over::Ended,
+            End::Moved { .. } => Over::Elsewhere,
+            End::Refused(_) => Over::Failed,
+            _ => Over::Lost,
+        }
+    }
+}
+
+/// How far the clock of who answered is ahead of ours, in nanoseconds; nothing where that may be the way's fault.
+fn ahead(pong: &relay::Pong) -> i64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let there = pong.clock + pong.round_trip / 2;
+    let (difference, is_ahead) = match there.checked_sub(now) {
+        Some(ahead) => (ahead, true),
+        None => (now.saturating_sub(there), false),
+    };
+    // Clocks are told in milliseconds.
+    if difference <= pong.round_trip + Duration::from_millis(2) {
+        return 0;
+    }
+    let difference = i64::try_from(difference.as_nanos()).unwrap_or(i64::MAX);
+    if is_ahead { difference } else { -difference }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_ahead_by_more_than_its_answer_took() {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("after 1970");
+        let pong = |clock| relay::Pong {
+            clock,
+            round_trip: Duration::from_millis(10),
+            release: String::new(),
+        };
+        assert_eq!(ahead(&pong(now)), 0);
+        let second = 1_000_000_000;
+        let near = |found: i64, wanted: i64| (found - wanted).abs() < second / 10;
+        assert!(near(ahead(&pong(now + Duration::from_secs(5))), 5 * second));
+        assert!(near(
+            ahead(&pong(now - Duration::from_secs(5))),
+            -5 * second
+        ));
+    }
+}

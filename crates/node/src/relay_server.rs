@@ -1,0 +1,179 @@
+//! The streams and answers of this node, for the other nodes of its cluster.
+//!
+//! Started by the [`Node`](crate::node), and again when it fails. Its pump serves the calls; each is put to the
+//! node, so that a stream decides for itself whom it is lent to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use media::StreamKey;
+use ractor::rpc::CallResult;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use relay::{
+    Action, Caller, Feed, Query, Refusal, RefusalCode, Release, Released, Server, Source, Subscribe,
+};
+use tokio::net::TcpListener;
+
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::listener::Endpoint;
+use crate::node;
+use crate::pump::Pump;
+use crate::stream::{LendRequest, ReleaseRequest};
+
+/// Answers within a node take microseconds.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// What the server is started with.
+pub(crate) struct Arguments {
+    pub(crate) context: Arc<Context>,
+    pub(crate) node: ActorRef<node::Message>,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// What the server is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    PumpEnded,
+}
+
+/// The actor.
+pub(crate) struct RelayServer;
+
+/// The server's state.
+pub(crate) struct State {
+    _pump: Pump,
+}
+
+impl Actor for RelayServer {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        arguments: Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let Arguments {
+            context,
+            node,
+            endpoint,
+        } = arguments;
+        let relay = context.membership.relay.as_ref();
+        let relay = relay.ok_or("a node alone has no relay")?;
+        let source = Arc::new(Lender {
+            cluster: Cluster::new(&context, node.clone()),
+            context: Arc::clone(&context),
+            node,
+        });
+        let (me, auth) = (relay.me.clone(), relay.auth.clone());
+        let server = Server::new(me, auth, relay.tuning.clone(), source);
+        let listener = TcpListener::from_std(endpoint.duplicate()?)?;
+        let serve = async move { server.serve(listener, std::future::pending()).await };
+        let pump = Pump::reporting(serve, move |_| {
+            drop(myself.cast(Message::PumpEnded));
+        });
+        Ok(State { _pump: pump })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Message>,
+        message: Message,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::PumpEnded => Err("the relay's server ended".into()),
+        }
+    }
+}
+
+/// The node, as the relay asks it.
+struct Lender {
+    context: Arc<Context>,
+    node: ActorRef<node::Message>,
+    cluster: Cluster,
+}
+
+impl Lender {
+    async fn ask<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        ask: impl FnOnce(RpcReplyPort<Result<T, Refusal>>) -> node::Message,
+    ) -> Result<T, Refusal> {
+        match self.node.call(ask, Some(patience)).await {
+            Ok(CallResult::Success(answer)) => answer,
+            Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => {
+                let sentence = "the node did not answer in time";
+                Err(Refusal::new(RefusalCode::Busy, sentence).retry_after(Duration::from_secs(1)))
+            }
+        }
+    }
+}
+
+impl Source for Lender {
+    fn subscribe(
+        &self,
+        caller: Caller,
+        subscribe: Subscribe,
+    ) -> BoxFuture<'_, Result<Feed, Refusal>> {
+        let node = caller.node;
+        async move {
+            let ask = |reply| {
+                node::Message::Lend(LendRequest {
+                    node,
+                    subscribe,
+                    reply,
+                })
+            };
+            self.ask(ANSWER_TIME, ask).await
+        }
+        .boxed()
+    }
+
+    fn release(
+        &self,
+        caller: Caller,
+        release: Release,
+    ) -> BoxFuture<'_, Result<Released, Refusal>> {
+        // As long as a publisher may be silent before it counts as gone.
+        let patience = self.context.config.publish.silence + ANSWER_TIME;
+        let node = caller.node;
+        async move {
+            let ask = |reply| {
+                node::Message::Release(ReleaseRequest {
+                    node,
+                    release,
+                    reply,
+                })
+            };
+            self.ask(patience, ask).await
+        }
+        .boxed()
+    }
+
+    fn locate(&self, key: StreamKey) -> BoxFuture<'_, Option<String>> {
+        let located = async move {
+            let ask = |reply| node::Message::Locate(key, reply);
+            match self.node.call(ask, Some(ANSWER_TIME)).await {
+                Ok(CallResult::Success(here)) => here,
+                _ => false,
+            }
+        };
+        let me = self.context.membership.directory.node().to_string();
+        located
+            .map(move |here| here.then(|| format!("{{\"node\":{me:?}}}")))
+            .boxed()
+    }
+
+    fn status(&self, query: Query) -> BoxFuture<'_, Result<String, Refusal>> {
+        self.cluster.answer(query).boxed()
+    }
+
+    fn act(&self, _caller: Caller, action: Action) -> BoxFuture<'_, Result<String, Refusal>> {
+        self.cluster.act(action).boxed()
+    }
+}

@@ -1,0 +1,250 @@
+//! How a key becomes this node's: from the directory, or from the node that has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::{
+    Claim, ClaimError, Directory, Fingerprint, Held, Revision, StreamRecord, StreamState,
+};
+use media::{Epoch, Newest, StreamKey};
+use relay::{CarryOn, Error, Refusal as No, RefusalCode, Release};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info};
+
+use super::Refusal;
+use crate::config::OnConflict;
+use crate::context::Context;
+use crate::membership::PROBE;
+
+/// A key changes hands a few times at most while one asks for it.
+const ROUNDS: u32 = 16;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How much longer than its lease a node may seem to live.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Who wants which key.
+pub(super) struct Wanted {
+    pub(super) context: Arc<Context>,
+    pub(super) key: StreamKey,
+    pub(super) identity: Option<Fingerprint>,
+    pub(super) protocol: &'static str,
+    /// The address of the encoder.
+    pub(super) publisher: String,
+    /// The highest epoch that is known here.
+    pub(super) known: Option<Epoch>,
+    /// The last segment that is known here.
+    pub(super) newest: Option<Newest>,
+}
+
+/// A key that is this node's.
+pub(crate) struct Claimed {
+    pub(super) claim: Claim,
+    pub(super) record: StreamRecord,
+    pub(super) numbering: hls::Numbering,
+}
+
+/// What the holder of a key says.
+enum Answer {
+    /// It has let go, or never had it.
+    Free(Option<CarryOn>),
+    Refused(Refusal),
+    /// It cannot be reached.
+    Silent,
+}
+
+impl Wanted {
+    /// Claims the key, in place of whoever has it if that one agrees or is gone.
+    pub(super) async fn claim(mut self) -> Result<Claimed, Refusal> {
+        let directory = Arc::clone(&self.context.membership.directory);
+        let (mut over, mut previous, mut carry_on) = (None, None, None);
+        for round in 0..ROUNDS {
+            let (record, numbering) = self.record(previous.as_deref(), carry_on);
+            let held = match directory.claim(record.clone(), over.take()).await {
+                Ok(claim) => {
+                    return Ok(Claimed {
+                        claim,
+                        record,
+                        numbering,
+                    });
+                }
+                Err(ClaimError::Held(held)) => held,
+                Err(ClaimError::Unreachable(error)) => {
+                    debug!(%error, "claims without the directory");
+                    match directory
+                        .lookup(&self.key)
+                        .filter(|held| !self.is_ours(held))
+                    {
+                        Some(held) => held,
+                        None => return Ok(self.assume(previous.as_deref(), carry_on)),
+                    }
+                }
+                Err(ClaimError::Unreadable) => return Err(Refusal::Occupied(self.key)),
+                Err(_) => return Err(Refusal::Fault),
+            };
+            self.known = self.known.max(Some(held.record.epoch));
+            let same = self.identity.is_some() && self.identity == held.record.identity;
+            match self.ask(&held).await {
+                Answer::Refused(refusal) => return Err(refusal),
+                Answer::Free(numbers) => carry_on = numbers.or(carry_on),
+                Answer::Silent if same => {
+                    info!(key = %self.key, node = %held.record.node, "taken over from a node that does not answer");
+                }
+                Answer::Silent => self.wait_for_lease(&held).await?,
+            }
+            previous = Some(Arc::new(held.record.clone()));
+            if !directory.is_up() {
+                return Ok(self.assume(previous.as_deref(), carry_on));
+            }
+            over = still_there(&*directory, &held);
+            if round > 0 {
+                sleep(PAUSE).await;
+            }
+        }
+        Err(Refusal::Occupied(self.key))
+    }
+
+    fn is_ours(&self, held: &Held) -> bool {
+        held.record.node == *self.context.membership.me()
+    }
+
+    /// Serves the key without having asked: the directory is out of reach.
+    fn assume(&self, previous: Option<&StreamRecord>, carry_on: Option<CarryOn>) -> Claimed {
+        let (record, numbering) = self.record(previous, carry_on);
+        Claimed {
+            claim: self.context.membership.directory.assume(record.clone()),
+            record,
+            numbering,
+        }
+    }
+
+    /// Asks the holder of the key to let go of it.
+    async fn ask(&self, held: &Held) -> Answer {
+        let membership = &self.context.membership;
+        if self.is_ours(held) {
+            return Answer::Free(None);
+        }
+        let peer = membership.peer(&held.record.node);
+        let (Some(relay), Some(peer)) = (&membership.relay, peer) else {
+            return Answer::Silent;
+        };
+        // Who is alive says so at once, though its answer may take as long as a publisher may be silent.
+        match relay.client.ping(&peer, PROBE).await {
+            Err(error) if !error.is_answer() => return Answer::Silent,
+            _ => {}
+        }
+        let rejects = self.context.config.publish.on_conflict == OnConflict::Reject;
+        if rejects && held.record.state == StreamState::Live {
+            return Answer::Refused(Refusal::Occupied(self.key.clone()));
+        }
+        let identity = self
+            .identity
+            .map(|identity| identity.to_string().into_bytes());
+        let release = Release {
+            key: self.key.clone(),
+            epoch: held.record.epoch,
+            identity: identity.unwrap_or_default(),
+            publisher: self.publisher.clone(),
+        };
+        match relay.client.release(&peer, release).await {
+            Ok(released) => Answer::Free(released.carry_on),
+            Err(Error::Refused(no)) => refused(&no, &self.key),
+            Err(error) => {
+                debug!(%peer, %error, "did not answer about a key");
+                Answer::Silent
+            }
+        }
+    }
+
+    /// Waits until what is held by a node that does not answer is free.
+    async fn wait_for_lease(&self, held: &Held) -> Result<(), Refusal> {
+        let directory = &self.context.membership.directory;
+        let patience = self.context.config.directory.lease_ttl + SLACK;
+        let until = Instant::now() + patience;
+        let mut changes = directory.changes();
+        while directory.is_up() && still_there(&**directory, held).is_some() {
+            let change = tokio::time::timeout_at(until, changes.next()).await;
+            if !matches!(change, Ok(Some(_))) {
+                return Err(Refusal::Unreachable {
+                    key: self.key.clone(),
+                    node: held.record.node.to_string(),
+                });
+            }
+        }
+        if !directory.is_up() {
+            // As long as its lease would have lasted.
+            sleep(self.context.config.directory.lease_ttl).await;
+        }
+        Ok(())
+    }
+
+    fn record(
+        &self,
+        previous: Option<&StreamRecord>,
+        carry_on: Option<CarryOn>,
+    ) -> (StreamRecord, hls::Numbering) {
+        let membership = &self.context.membership;
+        let numbering = self.numbering(previous, carry_on);
+        let record = StreamRecord {
+            key: self.key.clone(),
+            node: membership.me().clone(),
+            epoch: membership.next_epoch(self.known),
+            identity: self.identity,
+            protocol: self.protocol.to_owned(),
+            state: StreamState::Live,
+            since: self.context.clock.unix_millis(),
+            numbering: written(&numbering),
+        };
+        (record, numbering)
+    }
+
+    fn numbering(
+        &self,
+        previous: Option<&StreamRecord>,
+        carry_on: Option<CarryOn>,
+    ) -> hls::Numbering {
+        if let Some(carry_on) = carry_on {
+            return hls::Numbering {
+                msn: carry_on.next_segment,
+                discontinuity: carry_on.next_discontinuity,
+                carried: None,
+            };
+        }
+        let told = previous.map(|record| &record.numbering);
+        let seen = self.newest.as_ref();
+        let msn = told
+            .map(|told| told.media_sequence)
+            .max(seen.map(|newest| newest.msn));
+        let discontinuity = told
+            .map(|told| told.discontinuity_sequence)
+            .max(seen.map(|newest| newest.segment.discontinuity));
+        let last = msn
+            .zip(discontinuity)
+            .map(|(msn, discontinuity)| hls::LastKnown { msn, discontinuity });
+        hls::Numbering::after_crash(last, self.context.clock.now())
+    }
+}
+
+/// What of a numbering is in the directory.
+pub(super) fn written(numbering: &hls::Numbering) -> directory::Numbering {
+    directory::Numbering {
+        media_sequence: numbering.msn,
+        discontinuity_sequence: numbering.discontinuity,
+        carries_on: numbering.carries_on(),
+    }
+}
+
+/// The revision at which the record can be superseded, if it is the one that was seen.
+fn still_there(directory: &dyn Directory, held: &Held) -> Option<Revision> {
+    let now = directory.lookup(&held.record.key)?;
+    (now.record.node == held.record.node).then_some(now.revision)
+}
+
+fn refused(no: &No, key: &StreamKey) -> Answer {
+    match no.code {
+        // The directory has not heard yet that it is free.
+        RefusalCode::NotFound => Answer::Free(None),
+        RefusalCode::Denied => Answer::Refused(Refusal::Elsewhere(no.sentence.clone())),
+        _ => Answer::Refused(Refusal::Occupied(key.clone())),
+    }
+}

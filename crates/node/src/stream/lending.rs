@@ -1,0 +1,275 @@
+//! What other nodes want of a stream: to pull it, or its key.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use directory::Fingerprint;
+use media::Epoch;
+use ractor::{ActorRef, RpcReplyPort};
+use relay::{
+    About, CarryOn, End, Feed, Notice, Refusal as No, RefusalCode, Release, Released, Subscribe,
+    Viewers,
+};
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use super::pulling::ByProtocol;
+use super::{Message, Phase, State};
+use crate::config::OnConflict;
+
+/// The descriptions of so many epochs are kept: an edge that is behind may still ask for the one before.
+const BOOK: usize = 4;
+
+/// Another node wants to pull.
+pub(crate) struct LendRequest {
+    pub(crate) node: String,
+    pub(crate) subscribe: Subscribe,
+    pub(crate) reply: RpcReplyPort<Result<Feed, No>>,
+}
+
+/// Another node wants the key.
+pub(crate) struct ReleaseRequest {
+    pub(crate) node: String,
+    pub(crate) release: Release,
+    pub(crate) reply: RpcReplyPort<Result<Released, No>>,
+}
+
+impl ReleaseRequest {
+    /// There is nothing here that would hold the key.
+    pub(crate) fn free(self, carry_on: Option<CarryOn>) {
+        let released = Released {
+            epoch: self.release.epoch,
+            carry_on,
+            window: false,
+        };
+        drop(self.reply.send(Ok(released)));
+    }
+
+    pub(super) fn refuse(self, sentence: impl Into<String>) {
+        let no = No::new(RefusalCode::Denied, sentence);
+        drop(self.reply.send(Err(no)));
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn identity(&self) -> Option<Fingerprint> {
+        let text = std::str::from_utf8(&self.release.identity).ok()?;
+        text.parse().ok()
+    }
+
+    /// The host of the newcomer.
+    fn host(&self) -> Option<IpAddr> {
+        let address: std::net::SocketAddr = self.release.publisher.parse().ok()?;
+        Some(address.ip())
+    }
+}
+
+/// The nodes that pull the stream from here.
+#[derive(Default)]
+pub(super) struct Lent {
+    notices: watch::Sender<Notice>,
+    book: Arc<Mutex<VecDeque<(Epoch, About)>>>,
+    feeds: HashMap<u64, Borrower>,
+    last: u64,
+}
+
+struct Borrower {
+    node: String,
+    viewers: Viewers,
+}
+
+/// Says when dropped that the node with this feed has left.
+struct Guard(ActorRef<Message>, u64);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.0.cast(Message::FeedLeft(self.1)));
+    }
+}
+
+impl Lent {
+    pub(super) fn is_empty(&self) -> bool {
+        self.feeds.is_empty()
+    }
+
+    /// An epoch begins, of which this is known.
+    pub(super) fn describe(&mut self, epoch: Epoch, about: About) {
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        book.push_back((epoch, about));
+        while book.len() > BOOK {
+            book.pop_front();
+        }
+    }
+
+    pub(super) fn notify(&self, notice: Notice) {
+        self.notices.send_replace(notice);
+    }
+
+    /// Ends all feeds, and begins a new page for those to come.
+    fn end(&mut self, end: End) {
+        std::mem::take(&mut self.notices).send_replace(Notice::End(end));
+    }
+
+    pub(super) fn watch(&mut self, feed: u64, viewers: Viewers) {
+        if let Some(borrower) = self.feeds.get_mut(&feed) {
+            borrower.viewers = viewers;
+        }
+    }
+
+    pub(super) fn left(&mut self, feed: u64) {
+        self.feeds.remove(&feed);
+    }
+
+    /// Who watches at other nodes.
+    pub(super) fn viewers(&self) -> ByProtocol {
+        let mut all = ByProtocol::new();
+        for borrower in self.feeds.values() {
+            for (protocol, count) in &borrower.viewers.0 {
+                let sum = all.entry(protocol.clone()).or_default();
+                *sum = sum.saturating_add(*count);
+            }
+        }
+        all
+    }
+
+    /// The nodes that pull it from here, and how many watch there.
+    pub(super) fn edges(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let mut edges = BTreeMap::new();
+        for borrower in self.feeds.values() {
+            let counts: &mut BTreeMap<String, u64> =
+                edges.entry(borrower.node.clone()).or_default();
+            for (protocol, count) in &borrower.viewers.0 {
+                *counts.entry(protocol.clone()).or_default() += u64::from(*count);
+            }
+        }
+        edges
+    }
+
+    fn open(&mut self, myself: &ActorRef<Message>, node: String, ring: media::Ring) -> Feed {
+        self.last += 1;
+        let id = self.last;
+        let viewers = Viewers::default();
+        self.feeds.insert(id, Borrower { node, viewers });
+        let book = Arc::clone(&self.book);
+        let stream = myself.clone();
+        Feed {
+            ring,
+            describe: Arc::new(move |epoch| {
+                let book = book.lock().unwrap_or_else(PoisonError::into_inner);
+                let about = book.iter().rev().find(|(known, _)| *known == epoch);
+                about.map(|(_, about)| about.clone()).unwrap_or_default()
+            }),
+            notices: self.notices.subscribe(),
+            viewers: Box::new(move |viewers| {
+                drop(stream.cast(Message::FeedViewers(id, viewers)));
+            }),
+            guard: Box::new(Guard(myself.clone(), id)),
+        }
+    }
+}
+
+impl State {
+    /// Opens the stream to a node that pulls it.
+    pub(super) fn lend(&mut self, myself: &ActorRef<Message>, request: LendRequest) {
+        let LendRequest {
+            node,
+            subscribe: _,
+            reply,
+        } = request;
+        debug!(parent: &self.span, node, "asked to lend");
+        let answer = match self.phase {
+            Phase::Live(_) | Phase::Grace => Ok(self.lent.open(myself, node, self.ring.clone())),
+            // Who asks has heard that it is here, of one that was here, or of one that comes.
+            Phase::Expected | Phase::Pulled | Phase::Over => Err(self.not_here()),
+        };
+        drop(reply.send(answer));
+    }
+
+    fn not_here(&self) -> No {
+        No::new(RefusalCode::NotFound, self.no_such_stream().to_string())
+            .retry_after(std::time::Duration::from_millis(100))
+    }
+
+    /// Another node has the encoder of this stream, or one who says so.
+    pub(super) async fn asked_to_release(
+        &mut self,
+        myself: &ActorRef<Message>,
+        request: ReleaseRequest,
+    ) {
+        let current = match &self.phase {
+            Phase::Grace => return self.release(myself, request).await,
+            Phase::Live(current) => current,
+            Phase::Expected | Phase::Pulled | Phase::Over => {
+                return request.free(None);
+            }
+        };
+        if self.draining {
+            return self.release(myself, request).await;
+        }
+        let identity = request.identity();
+        let same = identity.is_some() && identity == current.identity;
+        let policy = self.context.config.publish.on_conflict;
+        if policy == OnConflict::Reject {
+            return request.refuse(self.occupied().to_string());
+        }
+        let replaces = same && policy != OnConflict::Backup || policy == OnConflict::Always;
+        if !replaces {
+            return self
+                .wait_for_silence(myself, super::Newcomer::There(request))
+                .await;
+        }
+        let host = request.host();
+        if !self.may_replace(host) {
+            return request.refuse(super::Refusal::JustReplaced.to_string());
+        }
+        self.release(myself, request).await;
+    }
+
+    /// Gives the key to the node that asked for it.
+    pub(super) async fn release(&mut self, myself: &ActorRef<Message>, request: ReleaseRequest) {
+        let newest = self.ring.newest_segment();
+        let carry_on = newest.map(|newest| CarryOn {
+            next_segment: newest.msn.saturating_add(1),
+            next_discontinuity: newest.segment.discontinuity.saturating_add(1),
+            date_time: newest.end,
+        });
+        let released = Released {
+            epoch: self.epoch.unwrap_or(request.release.epoch),
+            carry_on,
+            window: false,
+        };
+        info!(parent: &self.span, node = request.node, "released to another node");
+        let claim = self.claim.take().and_then(Arc::into_inner);
+        self.hand_over(
+            myself,
+            &request.node,
+            "this stream is published at another node now",
+        )
+        .await;
+        let directory = Arc::clone(&self.context.membership.directory);
+        let reply = request.reply;
+        tokio::spawn(async move {
+            if let Some(claim) = claim {
+                // Where that fails, who asked supersedes it.
+                drop(directory.release(claim).await);
+            }
+            drop(reply.send(Ok(released)));
+        });
+    }
+
+    /// The key is another node's: its publisher here is told, nodes that pull look there, and so do players here.
+    pub(super) async fn hand_over(&mut self, myself: &ActorRef<Message>, node: &str, why: &str) {
+        if let Phase::Live(current) = std::mem::replace(&mut self.phase, Phase::Pulled) {
+            self.evict(&current, why);
+        }
+        self.refuse_waiting();
+        self.claim = None;
+        self.record = None;
+        let node = node.to_owned();
+        self.lent.end(End::Moved { node });
+        self.follow(myself, "published at another node").await;
+    }
+}
