@@ -71,8 +71,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL")]
     api: Option<String>,
     /// The node's auth.admin_key; better WEIR_API_KEY, which other users of the machine do not see
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    #[arg(long = "key", value_name = "KEY")]
+    admin_key: Option<String>,
     /// Print what the node answers, as it is
     #[arg(long)]
     json: bool,
@@ -246,7 +246,7 @@ impl Options {
     fn client(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Client, Failure> {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         let api = self.api.clone().or_else(|| set("WEIR_API"));
-        let key = self.key.clone().or_else(|| set("WEIR_API_KEY"));
+        let key = self.admin_key.clone().or_else(|| set("WEIR_API_KEY"));
         // As the node itself is given it.
         let key = key.or_else(|| set("WEIR_AUTH__ADMIN_KEY"));
         Client::new(api.as_deref().unwrap_or(API), key)

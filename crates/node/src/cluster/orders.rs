@@ -99,10 +99,8 @@ impl Inner {
 
     async fn stop_here(&self, key: &StreamKey) -> Result<(), Refusal> {
         let snapshot = self.here.snapshot(key).await;
-        let is_published = snapshot.is_some_and(|it| {
-            it.place == Place::Origin && it.publish.is_some() && it.state != State::Ended
-        });
-        if !is_published {
+        // One whose encoder is awaited, too, so that it need not be.
+        if !snapshot.is_some_and(|it| it.place == Place::Origin && it.state != State::Ended) {
             return Err(self.not_here(key));
         }
         info!(%key, "a stream is stopped by order");
