@@ -26,7 +26,7 @@ use tracing::info;
 use crate::context::Context;
 use crate::node;
 use crate::status::{
-    Answer, Facts, Found, Nodes, Question, Recorded, Refusal, RefusalKind, Served, State, Streams,
+    Answer, Facts, Found, Nodes, Question, Recorded, Refusal, RefusalKind, Served, Streams,
     Subscriber, Subscribers, Why, explain, subscribers,
 };
 use here::Here;
@@ -286,20 +286,9 @@ impl Inner {
                 && (other.eq_ignore_ascii_case(key.as_str())
                     || name.is_some_and(|name| name.eq_ignore_ascii_case(key.name())))
         };
-        let records = self.directory.streams();
-        let recorded = records.iter().map(|held| held.record.key.as_str());
-        let own = self.here.all_served().await;
-        let own = own
-            .iter()
-            .filter(|served| served.stream.state != State::Ended && served.stream.epoch.is_some())
-            .map(|served| served.stream.stream_key.as_str());
-        let mut similar: Vec<_> = recorded
-            .chain(own)
-            .filter(|other| is_like(other))
-            .map(str::to_owned)
-            .collect();
-        similar.sort();
-        similar.dedup();
+        let streams = self.streams().await.streams;
+        let keys = streams.into_iter().map(|stream| stream.stream_key);
+        let mut similar: Vec<_> = keys.filter(|other| is_like(other)).collect();
         similar.truncate(SIMILAR);
         similar
     }

@@ -62,7 +62,7 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
         node: node.clone(),
         role,
         metrics,
-        admin_key: None,
+        admin_key: loaded.settings.node.auth.admin_key.clone(),
     };
     let web = web::Server::start(&loaded.settings.web, Arc::new(source))?;
 

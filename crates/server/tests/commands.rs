@@ -40,6 +40,10 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let args = [
             "--rtmp.listen",
@@ -49,6 +53,7 @@ impl Node {
             "--node.id",
             "node-1",
         ];
+        let args = [more, &args].concat();
         let mut child = weir(folder.path(), &args).spawn().expect("starts");
         let mut log = BufReader::new(child.stderr.take().expect("standard error"));
         let mut first = String::new();
@@ -196,6 +201,29 @@ async fn a_stream_is_listed_explained_and_stopped() {
     assert!(why.contains("path      node-1\n"), "{why}");
     assert_eq!(node.asked(&["stop", "cam"]), "live/cam is stopped\n");
     assert!(publisher.finished().await.is_err(), "it was told to go");
+}
+
+#[test]
+fn a_node_with_a_key_wants_it() {
+    let node = Node::start_with(&["--auth.admin_key", "sesame"]);
+    let api = format!("http://{}", node.http);
+    let with = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = weir(node.folder.path(), &[args, &["--api", &api]].concat());
+        command.envs(variables.iter().copied());
+        said(command)
+    };
+    for variables in [&[][..], &[("WEIR_API_KEY", "wrong")]] {
+        let (code, out, err) = with(&["nodes"], variables);
+        assert_eq!((code, out.as_str()), (Some(1), ""));
+        assert!(
+            err.contains("auth.admin_key") && err.contains("WEIR_API_KEY"),
+            "{err}"
+        );
+    }
+    assert_eq!(with(&["nodes", "--key", "sesame"], &[]).0, Some(0));
+    for name in ["WEIR_API_KEY", "WEIR_AUTH__ADMIN_KEY"] {
+        assert_eq!(with(&["status"], &[(name, "sesame")]).0, Some(0), "{name}");
+    }
 }
 
 #[test]
