@@ -2,6 +2,7 @@
 
 mod access;
 mod captures;
+mod full;
 mod gather;
 mod http;
 mod interop;

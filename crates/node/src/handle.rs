@@ -161,8 +161,13 @@ impl Node {
         } else {
             Ok(())
         };
+        let headroom = self.inner.context.headroom.ready();
         // A directory that is out of reach stops nobody: what was known goes on.
-        vec![("listeners", listeners), ("drain", drain)]
+        vec![
+            ("listeners", listeners),
+            ("drain", drain),
+            ("headroom", headroom),
+        ]
     }
 
     /// Ends a stream and disconnects its publisher.
