@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flv::Tag;
 use rtmp::Url;
-use rtmp::client::Event;
+use rtmp::client::{Config, Event};
 use rtmp::net::{Client, ClientOptions, Publisher};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -27,6 +27,8 @@ pub struct EncoderOptions {
     rate: f64,
     pause: Duration,
     place: Option<Place>,
+    stamp: Option<String>,
+    of_old: bool,
 }
 
 impl EncoderOptions {
@@ -39,6 +41,8 @@ impl EncoderOptions {
             rate: 1.0,
             pause: Duration::from_millis(200),
             place: None,
+            stamp: None,
+            of_old: false,
         }
     }
 
@@ -57,6 +61,19 @@ impl EncoderOptions {
     /// From a place of an isolated network.
     pub fn from(mut self, place: &Place) -> Self {
         self.place = Some(place.clone());
+        self
+    }
+
+    /// Writes this name, the publish and a number into each frame (of H.264 or AAC, where decoders
+    /// pass it over), so that no two of all that are sent are alike.
+    pub fn stamped(mut self, name: &str) -> Self {
+        self.stamp = Some(name.to_owned());
+        self
+    }
+
+    /// Announces nothing of Enhanced RTMP: it cannot be asked to reconnect.
+    pub fn of_old(mut self) -> Self {
+        self.of_old = true;
         self
     }
 
@@ -114,6 +131,8 @@ struct Record {
     /// When a server took the stream.
     accepted: Vec<Instant>,
     is_live: bool,
+    /// Where it is accepted, or tries to be.
+    url: Option<String>,
     /// Why it was refused, or lost its connection.
     failures: Vec<(Instant, String)>,
     /// How often a server asked it to reconnect.
@@ -149,6 +168,20 @@ impl Encoder {
     /// How often a server asked it to reconnect.
     pub fn requests(&self) -> usize {
         self.shared.record().requests
+    }
+
+    /// Where it publishes at the moment, or tries to.
+    pub fn url(&self) -> Option<String> {
+        self.shared.record().url.clone()
+    }
+
+    /// Goes on with these URLs when it next has to connect.
+    pub fn next(&self, urls: &[&str]) {
+        let urls: Vec<_> = urls.iter().map(|&url| url.to_owned()).collect();
+        self.urls.send_if_modified(|now| {
+            *now = urls;
+            false
+        });
     }
 
     /// Breaks its connection off and goes on with these URLs.
@@ -217,6 +250,7 @@ async fn run(options: EncoderOptions, mut urls: watch::Receiver<Vec<String>>, sh
         let url = asked
             .take()
             .unwrap_or_else(|| list[turn % list.len()].clone());
+        shared.change(|record| record.url = Some(url.clone()));
         let end = tokio::select! {
             end = publish(&options, &url, &shared) => end,
             changed = urls.changed() => match changed {
@@ -252,7 +286,12 @@ async fn publish(options: &EncoderOptions, url: &str, shared: &Shared) -> End {
         Ok(url) => url,
         Err(error) => return End::Lost(format!("{url}: {error}")),
     };
+    let mut session = Config::default();
+    if options.of_old {
+        session.caps = None;
+    }
     let client = Client::new(ClientOptions {
+        session: Arc::new(session),
         connect_timeout: Duration::from_secs(3),
         write_timeout: Duration::from_secs(5),
         ..ClientOptions::default()
@@ -267,7 +306,10 @@ async fn publish(options: &EncoderOptions, url: &str, shared: &Shared) -> End {
         record.is_live = true;
     });
     let session = shared.record().accepted.len();
-    for tag in endless(&options.tags) {
+    for (number, mut tag) in endless(&options.tags).enumerate() {
+        if let Some(name) = options.stamp.as_ref().filter(|_| tag.is_frame()) {
+            tag.payload = stamped(&tag, &format!("{name}-{session}-{number}"));
+        }
         let age = f64::from(tag.dts) / options.rate / 1000.0;
         let due = start + Duration::from_secs_f64(age);
         if let Some(end) = listen(&mut publisher, due).await {
@@ -313,6 +355,26 @@ impl Shared {
             });
         }
     }
+}
+
+/// A frame's payload with a text in it.
+fn stamped(tag: &Tag, text: &str) -> Bytes {
+    let short = |size: usize| u8::try_from(size).expect("a short text");
+    let mut payload = tag.payload.to_vec();
+    if tag.is_video() {
+        // A unit of H.264 of its own: supplemental information, unregistered user data.
+        let size = short(text.len() + 16);
+        payload.extend((u32::from(size) + 4).to_be_bytes());
+        payload.extend([6, 5, size]);
+        payload.extend([b'-'; 16]);
+        payload.extend(text.as_bytes());
+        payload.push(0x80);
+    } else {
+        // A data element of AAC goes first: what follows the last one would be taken for another frame.
+        let element = [0x80, short(text.len())].into_iter().chain(text.bytes());
+        payload.splice(2..2, element);
+    }
+    payload.into()
 }
 
 /// Repeats tags for ever, time going on from 0; metadata and configuration come once.

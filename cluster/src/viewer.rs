@@ -26,6 +26,7 @@ pub struct ViewerOptions {
     url: String,
     reconnects: Option<Duration>,
     place: Option<Place>,
+    of_old: bool,
 }
 
 impl ViewerOptions {
@@ -35,6 +36,7 @@ impl ViewerOptions {
             url: url.to_owned(),
             reconnects: None,
             place: None,
+            of_old: false,
         }
     }
 
@@ -48,6 +50,12 @@ impl ViewerOptions {
     /// From a place of an isolated network.
     pub fn from(mut self, place: &Place) -> Self {
         self.place = Some(place.clone());
+        self
+    }
+
+    /// Announces nothing of Enhanced RTMP: it cannot be asked to reconnect.
+    pub fn of_old(mut self) -> Self {
+        self.of_old = true;
         self
     }
 
@@ -153,11 +161,15 @@ impl Shared {
 }
 
 async fn run(options: ViewerOptions, shared: Arc<Shared>) {
+    let mut session = Config {
+        read_timeout: PATIENCE,
+        ..Config::default()
+    };
+    if options.of_old {
+        session.caps = None;
+    }
     let client = Client::new(ClientOptions {
-        session: Arc::new(Config {
-            read_timeout: PATIENCE,
-            ..Config::default()
-        }),
+        session: Arc::new(session),
         ..ClientOptions::default()
     });
     let mut url = options.url.clone();

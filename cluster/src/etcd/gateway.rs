@@ -122,6 +122,15 @@ impl Etcd {
         None
     }
 
+    /// Ends a lease, and with it all that is under it.
+    ///
+    /// # Errors
+    /// When no member answers, or there is no such lease.
+    pub async fn revoke(&self, lease: i64) -> Result<(), String> {
+        let body = json!({ "ID": lease.to_string() });
+        self.call("lease/revoke", &body).await.map(drop)
+    }
+
     async fn call(&self, path: &str, body: &Value) -> Result<Value, String> {
         let mut last = "no members".to_owned();
         for member in &self.members {

@@ -1,6 +1,7 @@
 //! One node, real encoders and real players.
 
 mod access;
+mod api;
 mod captures;
 mod full;
 mod gather;

@@ -6,7 +6,7 @@ use std::fmt;
 use media::{Epoch, StreamKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{Fingerprint, NodeId};
+use crate::{Fingerprint, NodeId, wire};
 
 /// Where a value stands in the history of the directory: each change of anything in it has a higher
 /// one. [`Revision::NONE`] is that of what has not been written yet.
@@ -49,6 +49,20 @@ pub struct StreamRecord {
     pub since: u64,
     /// Where HLS counts from.
     pub numbering: Numbering,
+}
+
+impl StreamRecord {
+    /// Its value in the directory: JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        String::from_utf8(wire::write_stream(self)).unwrap_or_default()
+    }
+
+    /// What the value says that a node would give a key; `None` where that is not understood.
+    #[must_use]
+    pub fn from_json(key: StreamKey, json: &str) -> Option<Self> {
+        wire::read_stream(key, json.as_bytes()).ok()
+    }
 }
 
 /// Whether a stream's encoder is there.

@@ -83,6 +83,9 @@ async fn a_watch_that_is_overtaken_lists_anew() {
         hub.join(id("b"), Options::default()),
     );
     eventually(&b, "both are in", || a.is_up() && b.is_up()).await;
+    let earlier = live_key("earlier");
+    let _earlier = a.claim(live_record(&a, &earlier), None).await;
+    eventually(&b, "the earlier is known", || b.lookup(&earlier).is_some()).await;
     let mut changes = b.changes();
     let key = live_key("cam");
     // Before b has had a chance to look.

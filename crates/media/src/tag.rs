@@ -25,6 +25,8 @@ pub struct MarkedTag {
     pub composition: i64,
     /// When it came in, in nanoseconds of unix time.
     pub ingest: i64,
+    /// When it came to this node: later than `ingest` where that was at another.
+    pub came: i64,
     /// The version of the configuration that is in force with this tag.
     pub version: u32,
     /// Whether a joiner may start here.

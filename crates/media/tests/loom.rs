@@ -224,6 +224,7 @@ fn relayed(number: u32, keypoint: bool) -> Relayed {
         time: i64::from(number) * 40_000_000,
         composition: 0,
         ingest: 0,
+        came: 0,
         version: 1,
         keypoint,
         repeat: false,

@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
     Overrun,
     /// Another service has taken its place.
     Replaced,
+    /// It was to leave at a keypoint, and has come to one.
+    Left,
     Failed(io::Error),
 }
 
@@ -144,15 +146,13 @@ impl CatchUp {
                         Part::Nothing => Verdict::LeaveOut(Reason::NotWanted),
                         Part::Whole | Part::Instead(_) => gate.judge(tag, now),
                     };
-                    if verdict == Verdict::TooSlow {
-                        if burst.is_empty() {
-                            return Ok(Turn::Over(Outcome::TooSlow));
-                        }
-                        break;
-                    }
                     let left_out = match verdict {
                         Verdict::LeaveOut(reason) => Some(reason),
-                        Verdict::Send | Verdict::TooSlow => None,
+                        Verdict::Send => None,
+                        // What comes before goes out first.
+                        _ if !burst.is_empty() => break,
+                        Verdict::TooSlow => return Ok(Turn::Over(Outcome::TooSlow)),
+                        Verdict::Left => return Ok(Turn::Over(Outcome::Left)),
                     };
                     judged.push(Judged {
                         left_out,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::admission::Admission;
 use crate::auth::Auth;
+use crate::cluster::Leave;
 use crate::config::Config;
 use crate::headroom::{self, Headroom};
 use crate::membership::Membership;
@@ -24,6 +25,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) membership: Membership,
     pub(crate) feuds: Feuds,
+    pub(crate) leave: Leave,
     /// How many processors may run at once.
     pub(crate) workers: usize,
 }
@@ -46,6 +48,7 @@ impl Context {
             metrics,
             membership,
             feuds: Feuds::default(),
+            leave: Leave::default(),
             workers,
             config,
         }

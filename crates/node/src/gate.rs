@@ -47,6 +47,8 @@ pub(crate) struct Gate {
     pub(crate) waits: Waits,
     /// Tags before this one were there when it joined: they are no lag.
     pub(crate) joined_at: u64,
+    /// It leaves at the next keypoint: what it has seen is whole.
+    pub(crate) leaves: bool,
     /// Video is left out since the player lags, and not for another reason.
     lags: bool,
     max_lag: i64,
@@ -59,6 +61,8 @@ pub(crate) enum Verdict {
     Send,
     LeaveOut(Reason),
     TooSlow,
+    /// It has left before this tag.
+    Left,
 }
 
 /// Why a tag is left out.
@@ -79,6 +83,7 @@ impl Gate {
             wants,
             waits,
             joined_at: 0,
+            leaves: false,
             lags: false,
             max_lag: ns(egress.max_lag),
             drop_after: ns(egress.drop_after),
@@ -87,7 +92,7 @@ impl Gate {
 
     /// Whether the player gets everything as it comes, of its tracks.
     pub(crate) fn is_open(&self) -> bool {
-        self.wants.audio && self.wants.video && self.waits == Waits::default()
+        self.wants.audio && self.wants.video && self.waits == Waits::default() && !self.leaves
     }
 
     /// Whether the tag was there when the player joined.
@@ -95,11 +100,14 @@ impl Gate {
         tag.seq < self.joined_at
     }
 
-    /// Judges a tag that is about to be written at `now` (nanoseconds, as the tags' ingest).
+    /// Judges a tag that is about to be written at `now` (nanoseconds, as when the tags came).
     pub(crate) fn judge(&mut self, tag: &MarkedTag, now: i64) -> Verdict {
         if !tag.tag.is_frame() {
             // Configuration, metadata: without them nothing that follows can be decoded.
             return Verdict::Send;
+        }
+        if self.leaves && tag.keypoint {
+            return Verdict::Left;
         }
         if self.waits.hold {
             if !tag.keypoint {
@@ -110,7 +118,7 @@ impl Gate {
         let lag = if self.was_there(tag) {
             0
         } else {
-            now.saturating_sub(tag.ingest)
+            now.saturating_sub(tag.came)
         };
         if lag > self.drop_after {
             return Verdict::TooSlow;
@@ -143,5 +151,43 @@ impl Gate {
         } else {
             Verdict::Send
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flv::Kind;
+    use media::{Epoch, Limits, Ring, Start};
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// A picture that came to this node so long after it came to its origin.
+    fn picture(came: i64) -> MarkedTag {
+        let ring = Ring::new(Limits::default());
+        let (mut cursor, _) = ring.cursor(Start::Live);
+        let tag = Tag::new(Kind::Video, 0, vec![0x27, 1, 0, 0, 0, 9].into());
+        let pushed = ring.begin(Epoch::new(1, 1), 0).push(tag, 0);
+        pushed.expect("no other publisher");
+        let batch = cursor.read().expect("a tag");
+        let tag = batch.iter().next().expect("a tag");
+        MarkedTag {
+            came,
+            ..tag.clone()
+        }
+    }
+
+    #[test]
+    fn a_tag_that_came_late_is_not_the_players_lag() {
+        let mut gate = Gate::new(
+            Wants::both(Tracks::All),
+            Waits::default(),
+            &EgressConfig::default(),
+        );
+        let late = 60 * SECOND;
+        assert_eq!(gate.judge(&picture(late), late + SECOND), Verdict::Send);
+        let lags = Verdict::LeaveOut(Reason::Lags);
+        assert_eq!(gate.judge(&picture(late), late + 3 * SECOND), lags);
     }
 }

@@ -11,12 +11,14 @@ use directory::{Directory, NodeId};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RpcReplyPort};
 
+use crate::cluster::Cluster;
 use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
 use crate::context::Context;
 use crate::keeper::Place;
 use crate::listener::Endpoint;
 use crate::membership::Membership;
 use crate::node::{self, Part};
+use crate::status::{Answer, Done, Order, Question, Refusal};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -80,7 +82,10 @@ struct Inner {
     addresses: Vec<(&'static str, SocketAddr)>,
     id: String,
     draining: AtomicBool,
+    /// The directory was reached once.
+    has_joined: AtomicBool,
     drain_timeout: Duration,
+    cluster: Cluster,
     context: Arc<Context>,
 }
 
@@ -120,6 +125,7 @@ impl Node {
             parts,
         };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
+        let cluster = Cluster::new(&context, actor.clone());
         let draining = AtomicBool::new(false);
         Ok(Node {
             inner: Arc::new(Inner {
@@ -127,7 +133,9 @@ impl Node {
                 addresses,
                 id,
                 draining,
+                has_joined: AtomicBool::new(false),
                 drain_timeout,
+                cluster,
                 context,
             }),
         })
@@ -161,13 +169,36 @@ impl Node {
         } else {
             Ok(())
         };
+        // One that is out of reach later stops nobody: what was known goes on.
+        let directory = &self.inner.context.membership.directory;
+        let directory = if directory.is_up() || self.inner.has_joined.load(Ordering::Relaxed) {
+            self.inner.has_joined.store(true, Ordering::Relaxed);
+            Ok(())
+        } else {
+            Err("the directory has not been reached since the start".to_owned())
+        };
         let headroom = self.inner.context.headroom.ready();
-        // A directory that is out of reach stops nobody: what was known goes on.
         vec![
             ("listeners", listeners),
+            ("directory", directory),
             ("drain", drain),
             ("headroom", headroom),
         ]
+    }
+
+    /// Answers for the whole cluster.
+    pub async fn ask_cluster(&self, question: Question) -> Result<Answer, Refusal> {
+        self.inner.cluster.ask(question).await
+    }
+
+    /// Does something in the cluster, here or wherever it is to be done.
+    pub async fn order_cluster(&self, order: Order) -> Result<Done, Refusal> {
+        self.inner.cluster.order(order).await
+    }
+
+    /// Returns once an order came for this node to leave. Who hosts it drains it then.
+    pub async fn leave_ordered(&self) {
+        self.inner.context.leave.ordered().await;
     }
 
     /// Ends a stream and disconnects its publisher.
@@ -210,6 +241,11 @@ impl Node {
     }
 
     #[cfg(test)]
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.inner.context
+    }
+
+    #[cfg(test)]
     pub(crate) fn actor(&self) -> &ActorRef<node::Message> {
         &self.inner.actor
     }
@@ -245,7 +281,9 @@ fn bind(config: &Config, is_clustered: bool) -> Result<Vec<Endpoint>, StartError
         endpoints.push(endpoint.map_err(failed("rtmps.listen", listen))?);
     }
     if is_clustered || config.is_clustered() {
-        let listen = config.relay_listen().unwrap_or_else(|| Listen::any(0));
+        let listen = config.relay.listen.as_deref();
+        let listen = listen.and_then(|listen| listen.parse().ok());
+        let listen = listen.unwrap_or_else(|| Listen::any(0));
         let endpoint = Endpoint::bind("relay", &listen, None);
         endpoints.push(endpoint.map_err(failed("relay.listen", &listen))?);
     }

@@ -141,6 +141,10 @@ impl Metrics {
         Held::new(gauge!("weir_publishers", "protocol" => "rtmp"))
     }
 
+    pub(crate) fn standby(&self) -> Held {
+        Held::new(gauge!("weir_standbys"))
+    }
+
     pub(crate) fn stream(&self, state: &'static str) -> Held {
         Held::new(gauge!("weir_streams", "state" => state))
     }
@@ -198,6 +202,10 @@ fn describe() {
     describe_counter!("weir_disconnects_total", "Connections ended, by reason");
     describe_gauge!("weir_streams", "Streams by state");
     describe_gauge!("weir_publishers", "Publishers there are");
+    describe_gauge!(
+        "weir_standbys",
+        "Encoders that are ready to go on for another"
+    );
     describe_gauge!("weir_subscribers", "Players there are");
     describe_counter!("weir_ingress_bytes_total", "Media bytes from publishers");
     describe_counter!("weir_egress_bytes_total", "Media bytes to players");

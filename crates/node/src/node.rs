@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use directory::Held;
+use directory::{Held, StreamRecord};
 use media::StreamKey;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use relay::{Refusal as No, RefusalCode};
@@ -40,8 +40,8 @@ pub(crate) enum Message {
     Lend(LendRequest),
     /// Another node wants a key.
     Release(ReleaseRequest),
-    /// Whether the stream is published here.
-    Locate(StreamKey, RpcReplyPort<bool>),
+    /// What there is to say of the stream in the directory, if it is published here.
+    Locate(StreamKey, RpcReplyPort<Option<StreamRecord>>),
     /// The directory says something new about the stream.
     StreamChanged(StreamKey),
     /// A key of this node is another's.
@@ -59,6 +59,10 @@ pub(crate) enum Message {
     StopStream(StreamKey, String),
     StartPart(usize),
     Streams(RpcReplyPort<usize>),
+    /// All streams there are.
+    Snapshots(RpcReplyPort<Vec<ActorRef<stream::Message>>>),
+    /// The stream of a key, if there is one.
+    Find(StreamKey, RpcReplyPort<Option<ActorRef<stream::Message>>>),
     /// Whether all parts run.
     Listening(RpcReplyPort<bool>),
     /// Is about to leave: says so, and goes on for a while.
@@ -167,7 +171,7 @@ impl Actor for Node {
             },
             Message::Locate(key, reply) => match state.streams.get(&key) {
                 Some(entry) => drop(entry.stream.cast(stream::Message::Locate(reply))),
-                None => drop(reply.send(false)),
+                None => drop(reply.send(None)),
             },
             Message::StreamChanged(key) => {
                 state.absent.forget(&key);
@@ -224,6 +228,14 @@ impl Actor for Node {
                 }
             }
             Message::Streams(reply) => drop(reply.send(state.streams.len())),
+            Message::Snapshots(reply) => {
+                let streams = state.streams.values();
+                drop(reply.send(streams.map(|entry| entry.stream.clone()).collect()));
+            }
+            Message::Find(key, reply) => {
+                let found = state.streams.get(&key);
+                drop(reply.send(found.map(|entry| entry.stream.clone())));
+            }
             Message::Listening(reply) => {
                 let all = state.parts.iter().all(Watched::runs);
                 drop(reply.send(all));
@@ -235,9 +247,7 @@ impl Actor for Node {
             }
             Message::Leave => state.leave(&myself),
             Message::LeaveNow => state.leave_now(),
-            Message::HasLeft(reply) => {
-                drop(reply.send(state.leaving && state.connections.is_empty()));
-            }
+            Message::HasLeft(reply) => drop(reply.send(state.has_left())),
             #[cfg(test)]
             Message::ToStream(key, message) => {
                 if let Some(entry) = state.streams.get(&key) {
@@ -386,6 +396,9 @@ impl State {
         };
         match Actor::spawn_linked(None, Stream, arguments, myself.get_cell()).await {
             Ok((stream, _)) => {
+                if self.draining {
+                    drop(stream.cast(stream::Message::Draining));
+                }
                 self.streams.insert(
                     key,
                     Entry {

@@ -13,11 +13,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use media::Epoch;
+use media::{Epoch, Ring};
 use ractor::ActorId;
 
 use crate::burst::{Burst, SHARED_MESSAGE_STREAM};
 use crate::seat::{Place, Service, Standing};
+use crate::stream::Published;
 use crate::transport::Transport;
 
 /// Control bytes a peer may leave unread before it is given up: it asks and asks, and never reads.
@@ -86,18 +87,31 @@ struct Rest {
 }
 
 /// What others ask of a connection's pump.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Command {
     /// The play of this subscriber is over.
     EndPlay { subscriber: ActorId, end: PlayEnd },
     /// The publish of this epoch is over, for a reason its person should read.
     EndPublish { epoch: Epoch, why: String },
+    /// The publish that stood by is the one that counts now.
+    Promote(Box<Promotion>),
     /// The node goes away: the peer should connect elsewhere, if it is such a one.
     Move(Moves),
     /// Close, with nothing more to say.
     Close,
     #[cfg(test)]
     Panic,
+}
+
+/// How an encoder that stood by goes on.
+#[derive(Debug)]
+pub(crate) struct Promotion {
+    /// The epoch under which it stood by.
+    pub(crate) from: Epoch,
+    /// Where its tags went.
+    pub(crate) aside: Ring,
+    /// Where they go now.
+    pub(crate) published: Published,
 }
 
 /// Whose turn it is to leave a node that goes away.
@@ -120,6 +134,10 @@ pub(crate) enum PlayEnd {
     NeverCame,
     /// The player reads too slowly, even for audio alone.
     TooSlow,
+    /// The node goes away.
+    NodeLeaves,
+    /// An operator wants it gone.
+    Removed,
     /// A fault of ours.
     Fault,
 }

@@ -16,6 +16,7 @@ use relay::{
 };
 use tokio::net::TcpListener;
 
+use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::listener::Endpoint;
 use crate::node;
@@ -64,6 +65,7 @@ impl Actor for RelayServer {
         let relay = context.membership.relay.as_ref();
         let relay = relay.ok_or("a node alone has no relay")?;
         let source = Arc::new(Lender {
+            cluster: Cluster::new(&context, node.clone()),
             context: Arc::clone(&context),
             node,
         });
@@ -93,6 +95,7 @@ impl Actor for RelayServer {
 struct Lender {
     context: Arc<Context>,
     node: ActorRef<node::Message>,
+    cluster: Cluster,
 }
 
 impl Lender {
@@ -153,28 +156,21 @@ impl Source for Lender {
     }
 
     fn locate(&self, key: StreamKey) -> BoxFuture<'_, Option<String>> {
-        let located = async move {
+        async move {
             let ask = |reply| node::Message::Locate(key, reply);
             match self.node.call(ask, Some(ANSWER_TIME)).await {
-                Ok(CallResult::Success(here)) => here,
-                _ => false,
+                Ok(CallResult::Success(record)) => record.map(|record| record.to_json()),
+                _ => None,
             }
-        };
-        let me = self.context.membership.directory.node().to_string();
-        located
-            .map(move |here| here.then(|| format!("{{\"node\":{me:?}}}")))
-            .boxed()
+        }
+        .boxed()
     }
 
-    fn status(&self, _query: Query) -> BoxFuture<'_, Result<String, Refusal>> {
-        async { Err(unsupported()) }.boxed()
+    fn status(&self, query: Query) -> BoxFuture<'_, Result<String, Refusal>> {
+        self.cluster.answer(query).boxed()
     }
 
-    fn act(&self, _caller: Caller, _action: Action) -> BoxFuture<'_, Result<String, Refusal>> {
-        async { Err(unsupported()) }.boxed()
+    fn act(&self, _caller: Caller, action: Action) -> BoxFuture<'_, Result<String, Refusal>> {
+        self.cluster.act(action).boxed()
     }
-}
-
-fn unsupported() -> Refusal {
-    Refusal::new(RefusalCode::Unsupported, "this node does not answer that")
 }

@@ -8,6 +8,8 @@ mod feuds;
 mod lending;
 mod publishing;
 mod pulling;
+mod snapshot;
+mod standby;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,12 +28,14 @@ use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Peer, PlayEnd};
 use crate::pull;
+use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
 pub(crate) use feuds::Feuds;
 use lending::Lent;
 pub(crate) use lending::{LendRequest, ReleaseRequest};
 use publishing::{Claiming, Current, Newcomer, Waiting};
 use pulling::Pulled;
+use standby::Standby;
 
 /// What a stream is started with.
 pub(crate) struct Arguments {
@@ -51,6 +55,8 @@ pub(crate) enum Message {
     PublisherLeft(Epoch),
     /// Look whether the publisher still sends, for those who wait for its place.
     Look,
+    /// Look whether the publisher still sends, for the one that stands by.
+    LookForStandby,
     /// The time to come back is over for the publisher of this epoch.
     GraceOver(Epoch),
     Subscribe(SubscribeRequest, SubscribeReply),
@@ -72,14 +78,18 @@ pub(crate) enum Message {
     FeedLeft(u64),
     /// Another node wants its key.
     Release(ReleaseRequest),
-    /// Whether it is published here.
-    Locate(RpcReplyPort<bool>),
+    /// What there is to say of it in the directory, if it is published here.
+    Locate(RpcReplyPort<Option<StreamRecord>>),
     /// The node goes away: others may have the key.
     Draining,
     /// The node has forgotten it, since nobody wants it.
     Retire,
     /// Disconnects its publisher and ends it.
     Stop(String),
+    /// What there is to say of it at this moment.
+    Snapshot(RpcReplyPort<StreamSnapshot>),
+    /// Disconnects the player of this number; false if there is none.
+    Disconnect(u64, RpcReplyPort<bool>),
     #[cfg(test)]
     Panic,
     #[cfg(test)]
@@ -92,6 +102,8 @@ pub(crate) enum Message {
 pub(crate) struct PublishRequest {
     pub(crate) peer: Arc<Peer>,
     pub(crate) identity: Option<Identity>,
+    /// What the encoder calls itself.
+    pub(crate) encoder: String,
 }
 
 pub(crate) type PublishReply = RpcReplyPort<Result<Published, Refusal>>;
@@ -106,15 +118,24 @@ pub(crate) struct SubscribeRequest {
 pub(crate) type SubscribeReply = RpcReplyPort<Result<ActorRef<subscriber::Message>, Refusal>>;
 
 /// The right to publish.
+#[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) publisher: Publisher,
     pub(crate) leave: Leave,
 }
 
 /// Tells the stream that its publisher left, when dropped.
+#[derive(Debug)]
 pub(crate) struct Leave {
     stream: ActorRef<Message>,
     epoch: Epoch,
+}
+
+impl Leave {
+    fn new(stream: &ActorRef<Message>, epoch: Epoch) -> Leave {
+        let stream = stream.clone();
+        Leave { stream, epoch }
+    }
 }
 
 impl Drop for Leave {
@@ -170,6 +191,8 @@ pub(crate) struct State {
     queued: Vec<(PublishRequest, PublishReply)>,
     waiting: Vec<Waiting>,
     evicted: Vec<(IpAddr, Instant)>,
+    /// An encoder that is ready to go on for the publisher.
+    standby: Option<Standby>,
     /// What the directory says for this node.
     claim: Option<Arc<directory::Claim>>,
     record: Option<StreamRecord>,
@@ -178,6 +201,8 @@ pub(crate) struct State {
     asking: Vec<(SubscribeRequest, SubscribeReply)>,
     lent: Lent,
     subscribers: Vec<ActorRef<subscriber::Message>>,
+    /// What there is to say of them.
+    viewers: Vec<Subscribed>,
     warm: bool,
     /// The number of requests at which it became unwatched.
     lingers_since: Option<u64>,
@@ -233,12 +258,14 @@ impl Actor for Stream {
             queued: Vec::new(),
             waiting: Vec::new(),
             evicted: Vec::new(),
+            standby: None,
             claim: None,
             record: None,
             pulled: None,
             asking: Vec::new(),
             lent: Lent::default(),
             subscribers: Vec::new(),
+            viewers: Vec::new(),
             warm: false,
             lingers_since: None,
             draining: false,
@@ -264,6 +291,14 @@ impl Actor for Stream {
             Message::ClaimLost(to) => state.claim_lost(&myself, to).await,
             Message::PublisherLeft(epoch) => state.publisher_left(&myself, epoch).await,
             Message::Look => state.look(&myself).await,
+            Message::LookForStandby => {
+                if state.standby.is_some() {
+                    // What comes in from there shows whether there is a publisher.
+                    state.want_pull(&myself).await;
+                }
+                state.look_for_standby(&myself);
+                state.look_later(&myself);
+            }
             Message::GraceOver(epoch) => {
                 if matches!(state.phase, Phase::Grace) && state.epoch == Some(epoch) {
                     state.end(&myself, "the publisher did not come back");
@@ -275,7 +310,10 @@ impl Actor for Stream {
             }
             Message::WaitOver(id) => state.wait_over(id),
             Message::Pulled(news) => state.pulled(&myself, news).await,
-            Message::Changed => state.changed(),
+            Message::Changed => {
+                state.changed();
+                state.look_for_standby(&myself);
+            }
             Message::LingerOver(requests) => {
                 if state.requests == requests && state.is_unwatched() {
                     state.offer_to_retire(&myself);
@@ -300,7 +338,7 @@ impl Actor for Stream {
             }
             Message::Locate(reply) => {
                 let here = matches!(state.phase, Phase::Live(_) | Phase::Grace);
-                drop(reply.send(here));
+                drop(reply.send(state.record.clone().filter(|_| here)));
             }
             Message::Draining => {
                 state.draining = true;
@@ -313,6 +351,15 @@ impl Actor for Stream {
                     current.end(why.clone());
                 }
                 state.end(&myself, &why);
+            }
+            Message::Snapshot(reply) => drop(reply.send(state.snapshot())),
+            Message::Disconnect(number, reply) => {
+                let mut players = state.subscribers.iter();
+                let player = players.find(|player| player.get_id().pid() == number);
+                if let Some(player) = player {
+                    drop(player.cast(subscriber::Message::End(PlayEnd::Removed)));
+                }
+                drop(reply.send(player.is_some()));
             }
             #[cfg(test)]
             Message::Panic => panic!("asked to"),
@@ -359,6 +406,7 @@ impl Actor for Stream {
         if state.subscribers.len() != before {
             state.tell_viewers();
         }
+        state.viewers.retain(|viewer| viewer.id != gone);
         state.settle(&myself);
         Ok(())
     }
@@ -398,6 +446,7 @@ impl State {
                 limit,
             });
         }
+        let address = request.peer.addr;
         let arguments = subscriber::Arguments {
             context: Arc::clone(&self.context),
             ring: self.ring.clone(),
@@ -414,6 +463,12 @@ impl State {
                 return Err(Refusal::Fault);
             }
         };
+        self.viewers.push(Subscribed {
+            id: subscriber.get_id(),
+            address,
+            protocol: "rtmp",
+            since: self.context.clock.now() / 1_000_000,
+        });
         self.subscribers.push(subscriber.clone());
         self.tell_viewers();
         if expected {
@@ -456,7 +511,8 @@ impl State {
             drop(self.node.cast(again));
         }
         let queued = self.queued.drain(..);
-        let claiming = self.claiming.take().map(Claiming::into_request);
+        let claiming = self.claiming.take().and_then(Claiming::into_request);
+        self.standby = None;
         let mut again: Vec<_> = queued.chain(claiming).collect();
         for waiting in self.waiting.drain(..) {
             match waiting.newcomer {
@@ -478,6 +534,7 @@ impl State {
             && self.queued.is_empty()
             && self.waiting.is_empty()
             && self.claiming.is_none()
+            && self.standby.is_none()
             && !self.warm
     }
 

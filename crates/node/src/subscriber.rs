@@ -55,6 +55,8 @@ pub(crate) enum Message {
     Want(Wants, RpcReplyPort<()>),
     /// The stream can't be had.
     End(PlayEnd),
+    /// The node goes away: it has seen all of it up to the next keyframe, and is told the end then.
+    LeaveAtKeyframe,
     /// The stream is over. Those who are being served find out by themselves, after the last tag.
     StreamOver,
     /// The player left.
@@ -87,6 +89,8 @@ pub(crate) struct State {
     pump: Option<Pump>,
     /// How often it was overtaken by the ring.
     overruns: u32,
+    /// It leaves at the next keyframe.
+    leaves: bool,
     /// Its connection knows that the play is over.
     told: bool,
     _held: Held,
@@ -133,6 +137,7 @@ impl Actor for Subscriber {
             group: None,
             pump: None,
             overruns: 0,
+            leaves: false,
             told: false,
         })
     }
@@ -193,6 +198,14 @@ impl Actor for Subscriber {
                 drop(reply.send(()));
             }
             Message::End(end) => state.end(&myself, end),
+            Message::LeaveAtKeyframe => {
+                state.leaves = true;
+                if state.paused || state.service == 0 || state.ring.is_backfilling() {
+                    state.end(&myself, PlayEnd::NodeLeaves);
+                } else {
+                    state.go_on_alone(&myself);
+                }
+            }
             Message::StreamOver => {
                 if state.paused {
                     state.end(&myself, PlayEnd::StreamEnded);
@@ -225,7 +238,7 @@ impl State {
         };
         let mut gate = Gate::new(self.wants, waits, &self.context.config.egress);
         self.joined_at = self.ring.head();
-        gate.joined_at = self.joined_at;
+        (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         let joining = Joining {
             join,
             asked: self.asked,
@@ -257,7 +270,7 @@ impl State {
         cursor.seek(next);
         let mut gate = Gate::new(self.wants, standing.waits, &self.context.config.egress);
         // It may not have all of them yet.
-        gate.joined_at = self.joined_at;
+        (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         self.serve_alone(myself, service, cursor, None, gate);
     }
 
@@ -309,6 +322,7 @@ impl State {
                 debug!(peer = %self.seat.peer.addr, %reason, "play ended");
                 self.end(myself, PlayEnd::StreamEnded);
             }
+            Outcome::Left => self.end(myself, PlayEnd::NodeLeaves),
             Outcome::Replaced => {}
             Outcome::Failed(error) => {
                 debug!(peer = %self.seat.peer.addr, %error, "player's socket failed");

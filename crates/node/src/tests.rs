@@ -1,6 +1,8 @@
 //! The actors together, over real sockets: who takes whom along when something fails.
 
+mod cluster;
 pub(crate) mod pair;
+mod standby;
 
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ async fn node(change: impl FnOnce(&mut Config)) -> Node {
     let mut config = Config::default();
     config.rtmp.listen = Some("127.0.0.1:0".parse().expect("an address"));
     config.egress.coalesce = Coalesce::Fixed(Duration::ZERO);
+    // The tests of this process share its processors.
+    config.limits.headroom = 1.0;
     change(&mut config);
     Node::start(config).await.expect("a node")
 }

@@ -332,6 +332,7 @@ impl Session {
         #[cfg(test)]
         {
             self.dispatched += 1;
+            assert!(self.dispatched < 1 << 20, "a message waits for itself");
         }
         trace!(kind = ?message.kind, len = message.payload.len(), time = message.timestamp, "message");
         match message.kind {

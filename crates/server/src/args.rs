@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands;
 use crate::layers::Sources;
 
 /// What is to be done, and with what configuration.
@@ -14,11 +15,13 @@ pub(crate) struct Invocation {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Serve,
     Check,
     Reference,
+    /// Asks a running node, or tells it something.
+    Ask(commands::Command),
 }
 
 /// A node of a live-media cluster. Without a command it serves.
@@ -37,6 +40,8 @@ enum Command {
     Serve(Options),
     /// Validate, and print the effective configuration and where each value came from
     Check(Options),
+    #[command(flatten)]
+    Ask(commands::Command),
     /// Print the reference of all keys
     #[command(hide = true)]
     Reference,
@@ -71,6 +76,7 @@ fn invocation(
         None => (Action::Serve, Options::default()),
         Some(Command::Serve(options)) => (Action::Serve, options),
         Some(Command::Check(options)) => (Action::Check, options),
+        Some(Command::Ask(command)) => (Action::Ask(command), Options::default()),
         Some(Command::Reference) => (Action::Reference, Options::default()),
     };
     let lossy = |text: OsString| text.to_string_lossy().into_owned();

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod commands;
 mod identity;
 mod layers;
 mod log;
@@ -26,6 +27,9 @@ const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
     let Invocation { action, sources } = args::parse();
+    if let Action::Ask(command) = action {
+        return commands::run(&command);
+    }
     if action == Action::Reference {
         print!("{}", reference::page());
         return ExitCode::SUCCESS;

@@ -62,6 +62,7 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
         node: node.clone(),
         role,
         metrics,
+        admin_key: None,
     };
     let web = web::Server::start(&loaded.settings.web, Arc::new(source))?;
 
@@ -85,6 +86,7 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
 
     tokio::select! {
         () = signals.stop(|| reload::reload(sources, loaded)) => {}
+        () = node.leave_ordered() => {}
         () = node.ended() => bail!("the node has failed; see the log above"),
     }
     info!("draining; a second signal stops at once");

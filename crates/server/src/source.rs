@@ -2,6 +2,8 @@
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use node::Node;
+use node::config::Secret;
+use node::status::{Answer, Done, Order, Question, Refusal};
 use web::Check;
 
 /// The running node, as the web sees it.
@@ -9,6 +11,7 @@ pub(crate) struct NodeSource {
     pub(crate) node: Node,
     pub(crate) role: &'static str,
     pub(crate) metrics: PrometheusHandle,
+    pub(crate) admin_key: Option<Secret>,
 }
 
 impl web::Source for NodeSource {
@@ -30,5 +33,17 @@ impl web::Source for NodeSource {
 
     fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    fn admin_key(&self) -> Option<&str> {
+        self.admin_key.as_ref().map(Secret::expose)
+    }
+
+    async fn ask(&self, question: Question) -> Result<Answer, Refusal> {
+        self.node.ask_cluster(question).await
+    }
+
+    async fn order(&self, order: Order) -> Result<Done, Refusal> {
+        self.node.order_cluster(order).await
     }
 }

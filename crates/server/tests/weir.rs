@@ -3,9 +3,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::wait::LIMIT;
 
 /// The program, in a folder of its own, without the environment of whoever runs the test.
 fn weir(folder: &Path, args: &[&str]) -> Command {
@@ -18,17 +22,49 @@ fn weir(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, args: &[&str]) -> (Output, String, String) {
-    let output = weir(folder, args).output().expect("runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    (output, out, err)
+/// What came of a program that ends by itself: its exit code, what it printed, and its complaints.
+fn run(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    finish(weir(folder, args))
+}
+
+fn finish(mut command: Command) -> (Option<i32>, String, String) {
+    let mut child = command.spawn().expect("runs");
+    let out = read(child.stdout.take().expect("standard output"));
+    let err = read(child.stderr.take().expect("standard error"));
+    let status = ended(&mut child);
+    if status.is_none() {
+        drop(child.kill());
+    }
+    let text = |reader: thread::JoinHandle<String>| reader.join().expect("it was read");
+    let (out, err) = (text(out), text(err));
+    let status = status.unwrap_or_else(|| panic!("it runs on:\n{out}{err}"));
+    (status.code(), out, err)
+}
+
+fn read(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("is read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits for the end of a program, but not for ever.
+fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let status = child.try_wait().expect("our own child can be asked");
+        if status.is_some() || Instant::now() > end {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A running node, killed when the test ends early.
 struct Running {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: Receiver<String>,
     first: String,
 }
 
@@ -43,7 +79,14 @@ impl Running {
         let mut child = weir(folder, &[args, &everywhere].concat())
             .spawn()
             .expect("starts");
-        let log = BufReader::new(child.stderr.take().expect("standard error"));
+        let lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
+        let (line, log) = channel();
+        // Ends with the program, or with the test.
+        thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|text| line.send(text))
+        });
         let mut running = Self {
             child,
             log,
@@ -55,9 +98,11 @@ impl Running {
 
     /// The next line of the log; empty at its end.
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.log.read_line(&mut line).expect("a line");
-        line
+        match self.log.recv_timeout(LIMIT) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => String::new(),
+            Err(RecvTimeoutError::Timeout) => panic!("waited in vain for a line of the log"),
+        }
     }
 
     /// The next line that has `part` in it.
@@ -84,6 +129,7 @@ impl Running {
         let mut socket = TcpStream::connect(self.address("http")).expect("connects");
         let request = format!("GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).expect("sends");
+        socket.set_read_timeout(Some(LIMIT)).expect("can be set");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).expect("answers");
         answer
@@ -98,7 +144,7 @@ impl Running {
     }
 
     fn end(mut self) -> Option<i32> {
-        self.child.wait().expect("ends").code()
+        ended(&mut self.child).expect("it ends").code()
     }
 }
 
@@ -125,14 +171,8 @@ fn check_prints_values_and_where_they_came_from() {
     ];
     let mut command = weir(folder.path(), &args);
     command.env("WEIR_EGRESS__COALESCE", "40ms");
-    let output = command.output().expect("runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let (code, text, err) = finish(command);
+    assert_eq!(code, Some(0), "{err}");
     for expected in [
         ("grace = \"5s\"", "weir.toml:2"),
         ("role = \"origin\"", "flag --role"),
@@ -150,8 +190,8 @@ fn check_prints_values_and_where_they_came_from() {
     assert!(!text.contains("sesame"));
     // What it prints is a configuration again, up to the secrets.
     std::fs::write(folder.path().join("again.toml"), text.as_bytes()).expect("writes");
-    let (again, _, err) = run(folder.path(), &["check", "--config", "again.toml"]);
-    assert_eq!(again.status.code(), Some(0), "{err}");
+    let (code, _, err) = run(folder.path(), &["check", "--config", "again.toml"]);
+    assert_eq!(code, Some(0), "{err}");
 }
 
 #[test]
@@ -162,8 +202,8 @@ fn wrong_configuration_and_wrong_usage_exit_with_2() {
         ["check", "--config", "weir.toml"].as_slice(),
         &["--config", "weir.toml"],
     ] {
-        let (output, out, err) = run(folder.path(), args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let (code, out, err) = run(folder.path(), args);
+        assert_eq!(code, Some(2), "{args:?}");
         assert_eq!(out, "");
         assert_eq!(
             err,
@@ -175,9 +215,25 @@ fn wrong_configuration_and_wrong_usage_exit_with_2() {
         &["fly"],
         &["--config", "absent.toml"],
     ] {
-        let (output, _, err) = run(folder.path(), args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let (code, _, err) = run(folder.path(), args);
+        assert_eq!(code, Some(2), "{args:?}");
         assert!(!err.is_empty());
+    }
+}
+
+/// Those of docs/interface.md: whoever uses one finds out here, and not when the web takes its paths.
+#[test]
+fn no_app_has_a_reserved_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let reserved = "api,assets,debug,health,hls,login,logout,metrics,ready,static,stats,vod,watch";
+    let apps = format!("rtmp.apps={reserved}");
+    let (code, _, err) = run(folder.path(), &["check", "--set", &apps]);
+    assert_eq!(code, Some(2), "{err}");
+    for app in reserved.split(',') {
+        assert!(
+            err.contains(&format!("the app {app:?} is reserved")),
+            "{err}"
+        );
     }
 }
 
@@ -185,12 +241,12 @@ fn wrong_configuration_and_wrong_usage_exit_with_2() {
 fn version_and_help_are_fine() {
     let folder = tempfile::tempdir().expect("a folder");
     for args in [["--version"], ["-version"], ["-V"]] {
-        let (output, out, _) = run(folder.path(), &args);
-        assert_eq!(output.status.code(), Some(0));
+        let (code, out, _) = run(folder.path(), &args);
+        assert_eq!(code, Some(0));
         assert_eq!(out, format!("weir {}\n", env!("CARGO_PKG_VERSION")));
     }
-    let (output, out, _) = run(folder.path(), &["--help"]);
-    assert_eq!(output.status.code(), Some(0));
+    let (code, out, _) = run(folder.path(), &["--help"]);
+    assert_eq!(code, Some(0));
     assert!(out.contains("check") && out.contains("--config") && !out.contains("reference"));
 }
 
@@ -282,8 +338,8 @@ fn a_taken_address_fails_with_1_and_is_named() {
         ];
         let key = format!("--{name}.listen");
         args.extend([key.as_str(), taken.as_str()]);
-        let (output, _, err) = run(folder.path(), &args);
-        assert_eq!(output.status.code(), Some(1), "{err}");
+        let (code, _, err) = run(folder.path(), &args);
+        assert_eq!(code, Some(1), "{err}");
         assert!(err.contains(&taken), "{err}");
         assert!(err.contains(&format!("{name}.listen: cannot")), "{err}");
         assert!(
@@ -310,11 +366,11 @@ fn a_kept_name_that_is_none_is_not_used() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("data")).expect("makes");
     std::fs::write(folder.path().join("data/node-id"), "a b\n").expect("writes");
-    let (output, _, err) = run(
+    let (code, _, err) = run(
         folder.path(),
         &["--rtmp.listen", "127.0.0.1:0", "--http.listen="],
     );
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(code, Some(1));
     assert!(err.contains("node-id") && err.contains("a b"), "{err}");
 }
 

@@ -59,8 +59,11 @@ impl Kind {
         let program = match self {
             Self::Ffmpeg(ffmpeg) => {
                 let packets = ["-map", "0", "-c", "copy", "-f", "framemd5", "-y", path];
-                let pictures = ["-map", "0", "-f", "null", "-"];
-                ffmpeg.run(&[&["-i", url], &packets[..], &pictures].concat())
+                // In milliseconds, as they come: a guessed frame rate would round two times to one.
+                let times = ["-fps_mode", "passthrough", "-enc_time_base:v", "1/1000"];
+                let pictures = ["-f", "null", "-"];
+                let all = ["-map", "0"];
+                ffmpeg.run(&[&["-i", url], &packets[..], &all, &times, &pictures].concat())
             }
             Self::Rtmpdump => {
                 Program::start("rtmpdump", ["--quiet", "--live", "-r", url, "-o", path])

@@ -1,6 +1,6 @@
 //! Everything a node speaks over HTTP.
 //!
-//! So far: liveness, readiness and metrics. What the answers say comes from a [`Source`], so nothing
+//! So far: liveness, readiness, metrics, and the API of the cluster. What the answers say comes from a [`Source`], so nothing
 //! here knows where a node keeps it.
 //!
 //! ```no_run
@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod api;
 mod config;
 mod error;
 mod routes;

@@ -9,8 +9,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use node::status::{self, Answer, Done, Order, Question};
 use serde::Serialize;
 
+use crate::api;
 use crate::error::Refusal;
 
 /// The name of something that is checked, and what is wrong with it.
@@ -32,6 +34,18 @@ pub trait Source: Send + Sync + 'static {
 
     /// The metrics, in the text form of Prometheus.
     fn metrics(&self) -> String;
+
+    /// What opens the API; without one, this machine may change things.
+    fn admin_key(&self) -> Option<&str>;
+
+    /// Answers for the whole cluster.
+    fn ask(
+        &self,
+        question: Question,
+    ) -> impl Future<Output = Result<Answer, status::Refusal>> + Send;
+
+    /// Has something done, wherever in the cluster.
+    fn order(&self, order: Order) -> impl Future<Output = Result<Done, status::Refusal>> + Send;
 }
 
 /// Who a listener serves.
@@ -45,9 +59,16 @@ pub enum Face {
     All,
 }
 
-struct Shared<S> {
+/// What all requests have at hand.
+pub(crate) struct Shared<S> {
     source: Arc<S>,
     start: Instant,
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
 }
 
 impl<S> Clone for Shared<S> {
@@ -61,6 +82,10 @@ impl<S> Clone for Shared<S> {
 
 /// The routes of one listener.
 pub fn router<S: Source>(face: Face, source: Arc<S>) -> Router {
+    let shared = Shared {
+        source,
+        start: Instant::now(),
+    };
     // Balancers and probes ask every listener.
     let mut router = Router::new()
         .route("/health", get(health::<S>))
@@ -68,15 +93,13 @@ pub fn router<S: Source>(face: Face, source: Arc<S>) -> Router {
     if face != Face::Public {
         router = router
             .route("/metrics", get(metrics::<S>))
-            .route("/api/ping", get(ping));
+            .route("/api/ping", get(ping))
+            .merge(api::routes(&shared));
     }
     router
         .fallback(async || Refusal::NOT_FOUND)
         .method_not_allowed_fallback(async || Refusal::METHOD_NOT_ALLOWED)
-        .with_state(Shared {
-            source,
-            start: Instant::now(),
-        })
+        .with_state(shared)
 }
 
 #[derive(Serialize)]

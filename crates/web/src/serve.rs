@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+use crate::api::PeerAddress;
 use crate::config::Config;
 use crate::routes::{Face, Source, router};
 
@@ -108,9 +112,10 @@ async fn accept(
         };
         match accepted {
             Ok((socket, peer)) => {
-                let service = router.clone();
+                let service = TowerToHyperService::new(router.clone());
                 let stopped = stopped.clone();
                 connections.spawn(async move {
+                    let service = Addressed { service, peer };
                     if let Err(error) = connection(socket, service, header_timeout, stopped).await {
                         debug!(%peer, %error, "http connection ended");
                     }
@@ -128,9 +133,26 @@ async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
+/// The routes, for one peer: they learn where requests come from.
+struct Addressed {
+    service: TowerToHyperService<Router>,
+    peer: SocketAddr,
+}
+
+impl Service<Request<Incoming>> for Addressed {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(PeerAddress(self.peer));
+        self.service.call(request)
+    }
+}
+
 async fn connection(
     socket: TcpStream,
-    router: Router,
+    service: Addressed,
     header_timeout: Duration,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
@@ -139,7 +161,7 @@ async fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return ended,

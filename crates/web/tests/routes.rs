@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use node::status::{Answer, Done, Order, Question, Refusal, RefusalKind};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -38,6 +39,18 @@ impl Source for Stub {
 
     fn metrics(&self) -> String {
         "weir_build_info 1\n".to_owned()
+    }
+
+    fn admin_key(&self) -> Option<&str> {
+        None
+    }
+
+    async fn ask(&self, _question: Question) -> Result<Answer, Refusal> {
+        Err(Refusal::new(RefusalKind::Busy, "not now"))
+    }
+
+    async fn order(&self, _order: Order) -> Result<Done, Refusal> {
+        Err(Refusal::new(RefusalKind::Busy, "not now"))
     }
 }
 

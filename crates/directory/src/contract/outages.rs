@@ -394,7 +394,7 @@ pub async fn a_restored_snapshot_brings_nothing_back(backend: &dyn Backend) {
         eventually(node, "it is held", || node.is_up() && held()).await;
     }
     // Later than any lease, and than all that was held back.
-    tokio::time::sleep(LEASE * 3).await;
+    tokio::time::sleep(LEASE * 2).await;
     for node in [&a, &b] {
         eventually(node, "it is as before", || known(node) == before).await;
         assert!(node.next_epoch(None) > highest, "epochs grow");

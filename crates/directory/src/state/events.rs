@@ -6,6 +6,7 @@ use media::StreamKey;
 
 use super::State;
 use super::claiming::read;
+use crate::claims::Step;
 use crate::known::Seen;
 use crate::path::Path;
 use crate::record::{Held, Lease};
@@ -188,7 +189,10 @@ impl State {
             // Ours is newer, or the epoch is higher.
             Some(_) => {}
         }
-        self.mark(key);
+        let own = self.claims.get(key).is_some();
+        if own && !matches!(self.step(key, self.lease), Step::Done(_)) {
+            self.mark(key);
+        }
     }
 
     /// The directory says nothing of a stream.

@@ -22,7 +22,12 @@ fn join(config: Config, node: &str) -> Arc<dyn Directory> {
 }
 
 /// That something does not happen can only be waited for.
-async fn stays_out(directory: &Arc<dyn Directory>) {
+async fn stay_out(configs: impl IntoIterator<Item = Config>, node: &str) {
+    let directories = configs.into_iter().map(|config| join(config, node));
+    futures::future::join_all(directories.map(stays_out)).await;
+}
+
+async fn stays_out(directory: Arc<dyn Directory>) {
     let began = tokio::time::Instant::now();
     assert!(directory.resolve(&live_key("cam")).await.is_err());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -53,13 +58,12 @@ async fn a_user_is_let_in_where_it_may() {
         cluster: cluster.to_owned(),
         ..config(vec![etcd.url()])
     };
-    for refused in [
+    let refused = [
         with(None, "", "default"),
         with(Some("weir"), "wrong", "default"),
         with(Some("weir"), "s3cret", "other"),
-    ] {
-        stays_out(&join(refused, "a")).await;
-    }
+    ];
+    stay_out(refused, "a").await;
     let fine = with(Some("weir"), "s3cret", "default");
     let a = join(fine, "a");
     let key = live_key("cam");
@@ -162,43 +166,26 @@ async fn both_ends_show_their_certificates() {
         .expect("is let in");
 
     // Without a certificate of one's own, with another's, and where etcd is not who it should be.
-    stays_out(&join(
-        with(TlsConfig {
-            ca: Some(ca.clone()),
-            cert: None,
-            key: None,
-        }),
-        "b",
-    ))
-    .await;
+    let nobody = TlsConfig {
+        ca: Some(ca.clone()),
+        cert: None,
+        key: None,
+    };
     let others = tempfile::tempdir().expect("a folder");
     let (cert, key) = theirs.sign(others.path(), "node");
-    stays_out(&join(
-        with(TlsConfig {
-            ca: Some(ca),
-            cert: Some(cert),
-            key: Some(key),
-        }),
-        "b",
-    ))
-    .await;
-    let stranger = theirs.write(others.path());
-    stays_out(&join(
-        with(TlsConfig {
-            ca: Some(stranger),
-            ..fine.clone()
-        }),
-        "b",
-    ))
-    .await;
-    let missing = others.path().join("nothing.pem");
-    stays_out(&join(
-        with(TlsConfig {
-            ca: Some(missing),
-            ..fine
-        }),
-        "b",
-    ))
-    .await;
+    let somebody = TlsConfig {
+        ca: Some(ca),
+        cert: Some(cert),
+        key: Some(key),
+    };
+    let elsewhere = TlsConfig {
+        ca: Some(theirs.write(others.path())),
+        ..fine.clone()
+    };
+    let nowhere = TlsConfig {
+        ca: Some(others.path().join("nothing.pem")),
+        ..fine
+    };
+    stay_out([nobody, somebody, elsewhere, nowhere].map(with), "b").await;
     a.release(claim).await.expect("is still let in");
 }

@@ -38,7 +38,7 @@ async fn three() -> (Vec<Etcd>, Vec<String>) {
         member.run_at(*client, &arguments.map(str::to_owned)).await;
         members.push(member);
     }
-    for member in &members {
+    for member in &mut members {
         member.ready(None).await;
     }
     let endpoints = clients

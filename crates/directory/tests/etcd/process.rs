@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,6 +20,10 @@ pub(crate) struct Etcd {
     arguments: Vec<String>,
     scheme: &'static str,
     running: Option<Child>,
+    /// It may be started anew at another address.
+    moves: bool,
+    /// What it was started with last, beside the arguments.
+    more: Vec<String>,
     pub(crate) address: SocketAddr,
 }
 
@@ -39,20 +43,22 @@ impl Etcd {
             arguments: arguments.to_vec(),
             scheme,
             running: None,
+            moves: false,
+            more: Vec::new(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
 
     /// Runs it with the data it has, at some address.
     pub(crate) async fn run(&mut self) {
-        let address = free();
-        self.run_at(address, &[]).await;
+        self.run_at(free(), &[]).await;
+        self.moves = true;
     }
 
     /// Runs it with the data it has.
     pub(crate) async fn run_at(&mut self, address: SocketAddr, more: &[String]) {
         assert!(self.running.is_none(), "it runs already");
-        self.address = address;
+        (self.address, self.moves, self.more) = (address, false, more.to_vec());
         let url = format!("{}://{}", self.scheme, self.address);
         let log = File::options()
             .create(true)
@@ -93,9 +99,10 @@ impl Etcd {
     }
 
     /// Waits until it answers.
-    pub(crate) async fn ready(&self, options: Option<ConnectOptions>) {
+    pub(crate) async fn ready(&mut self, options: Option<ConnectOptions>) {
         let began = Instant::now();
         while began.elapsed() < STARTED {
+            self.run_again_if_it_ended().await;
             if let Ok(Ok(mut client)) =
                 timeout(Duration::from_secs(1), self.client(options.clone())).await
                 && let Ok(Ok(_)) = timeout(Duration::from_secs(1), client.get("x", None)).await
@@ -106,6 +113,22 @@ impl Etcd {
         }
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         panic!("etcd does not start:\n{log}");
+    }
+
+    /// Somebody else may have taken its address before it could.
+    async fn run_again_if_it_ended(&mut self) {
+        let ended = |child: &mut Child| child.try_wait().is_ok_and(|end| end.is_some());
+        if !self.running.as_mut().is_some_and(ended) {
+            return;
+        }
+        self.running = None;
+        match self.moves {
+            true => self.run().await,
+            false => {
+                let more = self.more.clone();
+                self.run_at(self.address, &more).await;
+            }
+        }
     }
 
     async fn client(&self, options: Option<ConnectOptions>) -> Result<Client, etcd_client::Error> {
@@ -144,6 +167,10 @@ impl Etcd {
         let child = self.running.as_ref().expect("it runs");
         let pid = Pid::from_child(child);
         kill_process(pid, if pause { Signal::STOP } else { Signal::CONT }).expect("it runs");
+        if pause {
+            // Its threads stop one after the other: until then it may answer.
+            waitpid(Some(pid), WaitOptions::UNTRACED).expect("it stands still");
+        }
     }
 }
 

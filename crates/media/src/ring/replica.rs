@@ -71,6 +71,8 @@ pub struct Relayed {
     pub composition: i64,
     /// See [`MarkedTag::ingest`].
     pub ingest: i64,
+    /// See [`MarkedTag::came`]. It does not travel; who receives the tag says it.
+    pub came: i64,
     /// See [`MarkedTag::version`].
     pub version: u32,
     /// See [`MarkedTag::keypoint`].
@@ -182,6 +184,7 @@ impl From<&MarkedTag> for Relayed {
             time: marked.time,
             composition: marked.composition,
             ingest: marked.ingest,
+            came: marked.came,
             version: marked.version,
             keypoint: marked.keypoint,
             repeat: marked.repeat,

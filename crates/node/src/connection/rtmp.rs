@@ -46,6 +46,8 @@ pub(super) struct Conversation {
     begun: BytesMut,
     publishes: Vec<Publishing>,
     plays: Vec<Playing>,
+    /// What the peer calls itself.
+    program: Box<str>,
     /// It is over a limit, and is told so when it connects.
     refusal: Option<String>,
     refused_plays: u32,
@@ -101,6 +103,7 @@ impl Conversation {
             begun: BytesMut::new(),
             publishes: Vec::new(),
             plays: Vec::new(),
+            program: Box::default(),
             refusal,
             refused_plays: 0,
             sent: 0,
@@ -290,6 +293,7 @@ impl Conversation {
                         self.end = Some(End::Closed);
                     }
                 }
+                Command::Promote(promotion) => self.promoted(*promotion),
                 Command::Move(turn) => self.asked_to_move(turn),
                 Command::Close => return true,
                 #[cfg(test)]
@@ -301,7 +305,7 @@ impl Conversation {
 
     fn play_ended(&mut self, stream_id: u32, key: &media::StreamKey, end: PlayEnd) {
         match end {
-            PlayEnd::StreamEnded => self.session.end_play(stream_id),
+            PlayEnd::StreamEnded | PlayEnd::NodeLeaves => self.session.end_play(stream_id),
             PlayEnd::NeverCame => {
                 let wait = write_duration(self.context.config.play.wait);
                 let why = &format!(
@@ -318,6 +322,17 @@ impl Conversation {
             PlayEnd::TooSlow => {
                 info!("player is too slow");
                 let why = "your connection is too slow for this stream; try a lower quality";
+                self.session.notify(
+                    stream_id,
+                    command::Level::Error,
+                    "NetStream.Play.Failed",
+                    why,
+                );
+                self.session.end_play(stream_id);
+            }
+            PlayEnd::Removed => {
+                let why = "an operator disconnected this player";
+                info!(why, "play ended");
                 self.session.notify(
                     stream_id,
                     command::Level::Error,
@@ -351,8 +366,18 @@ impl Conversation {
         match turn {
             Moves::Encoder if publishes => drop(self.session.request_reconnect(None, why)),
             Moves::Player if !publishes => {
-                if !self.session.request_reconnect(None, why) {
+                if self.session.request_reconnect(None, why) {
+                    return;
+                }
+                if self.plays.is_empty() {
                     self.say_goodbye(why);
+                }
+                for playing in &self.plays {
+                    drop(
+                        playing
+                            .subscriber
+                            .cast(subscriber::Message::LeaveAtKeyframe),
+                    );
                 }
             }
             Moves::Encoder | Moves::Player => {}

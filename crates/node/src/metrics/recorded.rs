@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
 
@@ -21,7 +21,7 @@ impl Recorded {
         metrics::with_local_recorder(self, work)
     }
 
-    /// The count of a counter; 0 if nothing was counted.
+    /// The count of a counter, or the value of a gauge; 0 if nothing was counted.
     pub(crate) fn count(&self, name: &str) -> f64 {
         self.samples(name).iter().sum()
     }
@@ -64,6 +64,21 @@ impl CounterFn for Series {
     fn absolute(&self, _value: u64) {}
 }
 
+impl GaugeFn for Series {
+    fn increment(&self, value: f64) {
+        self.add(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.add(-value);
+    }
+
+    fn set(&self, value: f64) {
+        let mut values = self.values.lock().expect("no panic in here");
+        values.insert(self.name.clone(), vec![value]);
+    }
+}
+
 impl HistogramFn for Series {
     fn record(&self, value: f64) {
         self.add(value);
@@ -81,8 +96,8 @@ impl Recorder for Recorded {
         Counter::from_arc(self.series(key))
     }
 
-    fn register_gauge(&self, _key: &Key, _metadata: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.series(key))
     }
 
     fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {

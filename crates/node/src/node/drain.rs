@@ -32,6 +32,12 @@ impl State {
         for entry in self.streams.values() {
             drop(entry.stream.cast(stream::Message::Draining));
         }
+        for key in std::mem::take(&mut self.warm) {
+            // Others keep it from now on.
+            if let Some(stream) = self.known(&key) {
+                drop(stream.cast(stream::Message::Warm(false)));
+            }
+        }
         let config = &self.context.config.node;
         let delay = match self.is_alone() {
             true => Duration::ZERO,
@@ -70,6 +76,13 @@ impl State {
             drop(connection.cast(connection::Message::Drain { within: moment }));
         }
         drop(myself.send_after(until, || Message::LeaveNow));
+    }
+
+    /// Nobody is here any more, and nothing that others may want: a stream waits for the node that its encoder comes
+    /// to, and for those that pull it to have all of it.
+    pub(super) fn has_left(&self) -> bool {
+        let has_streams = !self.is_alone() && !self.streams.is_empty();
+        self.leaving && self.connections.is_empty() && !has_streams
     }
 
     /// Closes who is still there.

@@ -11,7 +11,7 @@ use relay::{
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
-use super::find::{Found, find};
+use super::find::{Clues, Found, ask_nodes, find};
 use super::{Began, News};
 use crate::chance;
 use crate::context::Context;
@@ -36,6 +36,7 @@ pub(super) struct Feed {
     replica: Option<Replica>,
     /// It was there once.
     found: bool,
+    clues: Clues,
     /// Since when nobody has it, after somebody had.
     orphaned: Option<Instant>,
     pause: Duration,
@@ -47,6 +48,8 @@ enum Over {
     Ended,
     /// Another node has it now, or this one: to be looked at once.
     Elsewhere,
+    /// That node has it now.
+    Moved(String),
     /// It came in, and broke.
     Lost,
     /// It did not begin.
@@ -72,6 +75,7 @@ impl Feed {
             look,
             viewers,
             found: false,
+            clues: Clues::default(),
             orphaned: None,
             pause: SHORT,
         }
@@ -81,12 +85,21 @@ impl Feed {
     pub(super) async fn run(mut self) {
         let mut asks = true;
         loop {
-            let pause = match find(&self.context, &self.key, std::mem::take(&mut asks)).await {
+            let seen = self.ring.next_number().map(|next| next.0);
+            let ask = std::mem::take(&mut asks);
+            let pause = match find(&self.context, &self.key, ask, &self.clues, seen).await {
                 Found::At(peer) => {
                     self.is_there();
-                    match self.pull(&peer).await {
-                        Over::Ended => return self.tell(News::Ended("the publisher left")),
-                        Over::Elsewhere => SHORT,
+                    let over = self.pull(&peer).await;
+                    self.learn(&peer, &over);
+                    match over {
+                        Over::Ended => {
+                            if !self.goes_on_elsewhere().await {
+                                return self.tell(News::Ended("the publisher left"));
+                            }
+                            SHORT
+                        }
+                        Over::Elsewhere | Over::Moved(_) => SHORT,
                         Over::Lost => {
                             self.tell(News::Lost);
                             self.pause = SHORT;
@@ -117,6 +130,27 @@ impl Feed {
 
     fn tell(&self, news: News) {
         drop(self.stream.cast(stream::Message::Pulled(news)));
+    }
+
+    /// The directory may not have heard yet of what the end of a feed says.
+    fn learn(&mut self, peer: &Peer, over: &Over) {
+        let moved_to = match over {
+            Over::Elsewhere => return,
+            Over::Moved(node) => Some(node.as_str()),
+            Over::Ended | Over::Lost | Over::Failed => None,
+        };
+        let (context, key) = (&self.context, &self.key);
+        self.clues.not_at(context, key, peer.node(), moved_to);
+    }
+
+    /// Whether a stream that ended has another publisher, of whom the directory could not tell.
+    async fn goes_on_elsewhere(&self) -> bool {
+        if self.context.membership.directory.is_up() {
+            return false;
+        }
+        let seen = self.ring.next_number().map(|next| next.0);
+        let other = ask_nodes(&self.context, &self.key, seen).await;
+        other.is_some()
     }
 
     fn is_there(&mut self) {
@@ -275,8 +309,11 @@ impl Running<'_> {
         match event {
             Event::Described(described) => self.describe(*described),
             Event::Tags(tags) => {
+                let now = self.feed.context.clock.now();
                 for mut tag in tags {
                     tag.ingest = tag.ingest.saturating_sub(self.ahead);
+                    // A way that was slow or broken is not the players' lag.
+                    tag.came = now;
                     match self.replica.push(tag) {
                         Ok(_) => {}
                         Err(Refused::Fenced(_)) => return Some(Over::Elsewhere),
@@ -306,7 +343,7 @@ impl Running<'_> {
             // An origin that was cut off does not know that another has gone on.
             End::Ended if self.feed.is_superseded(self.node, self.epoch) => Over::Elsewhere,
             End::Ended => Over::Ended,
-            End::Moved { .. } => Over::Elsewhere,
+            End::Moved { node } => Over::Moved(node.clone()),
             End::Refused(_) => Over::Failed,
             _ => Over::Lost,
         }

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use directory::{Held, Role};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use media::StreamKey;
+use directory::{Held, NodeId};
+use media::{Epoch, StreamKey};
 use relay::Peer;
+use tracing::debug;
 
 use crate::context::Context;
-use crate::membership::{PROBE, peer};
-
-/// So many nodes are asked, while the directory is out of reach, for a stream that it had not told of.
-const ASKED: usize = 64;
+use crate::locate::ask_around;
 
 /// Where a stream is.
 #[derive(Debug)]
@@ -26,11 +22,56 @@ pub(super) enum Found {
     Nobody,
 }
 
+/// What was found out without the directory.
+#[derive(Debug, Default)]
+pub(super) struct Clues {
+    /// What the directory says with this epoch is out of date: the node does not have the stream, or cannot be
+    /// reached.
+    stale: Option<Epoch>,
+    /// That node said who has it.
+    moved_to: Option<NodeId>,
+}
+
+impl Clues {
+    /// There is nothing to be had from a node, which may have said where there is.
+    pub(super) fn not_at(
+        &mut self,
+        context: &Context,
+        key: &StreamKey,
+        node: &str,
+        moved_to: Option<&str>,
+    ) {
+        let told = context.membership.directory.lookup(key);
+        if let Some(told) = told.filter(|told| told.record.node.as_str() == node) {
+            self.stale = Some(told.record.epoch);
+        }
+        self.moved_to = moved_to.and_then(|node| NodeId::parse(node).ok());
+    }
+}
+
 /// As the directory last told; asks it itself where that is nothing and `ask` is set. Where it cannot be asked, the
-/// nodes are.
-pub(super) async fn find(context: &Context, key: &StreamKey, ask: bool) -> Found {
+/// nodes are. What is older than `seen` is of no use.
+pub(super) async fn find(
+    context: &Context,
+    key: &StreamKey,
+    ask: bool,
+    clues: &Clues,
+    seen: Option<Epoch>,
+) -> Found {
     let directory = &context.membership.directory;
     if let Some(held) = directory.lookup(key) {
+        let told = Some(held.record.epoch);
+        if clues.stale == told {
+            let moved_to = clues.moved_to.as_ref();
+            if let Some(peer) = moved_to.and_then(|node| context.membership.peer(node)) {
+                return Found::At(peer);
+            }
+            if !directory.is_up()
+                && let Some(peer) = ask_nodes(context, key, seen.max(told)).await
+            {
+                return Found::At(peer);
+            }
+        }
         return place(context, &held);
     }
     if directory.is_up() && !ask {
@@ -39,11 +80,25 @@ pub(super) async fn find(context: &Context, key: &StreamKey, ask: bool) -> Found
     match directory.resolve(key).await {
         Ok(Some(held)) => place(context, &held),
         Ok(None) => Found::Nobody,
-        Err(_) => match ask_around(context, key).await {
+        Err(_) => match ask_nodes(context, key, seen).await {
             Some(peer) => Found::At(peer),
             None => Found::Nobody,
         },
     }
+}
+
+/// Who has it, by the nodes' own words, with an epoch of at least `newest`.
+pub(super) async fn ask_nodes(
+    context: &Context,
+    key: &StreamKey,
+    newest: Option<Epoch>,
+) -> Option<Peer> {
+    let (peer, record) = ask_around(&context.membership, key).await?;
+    if Some(record.epoch) < newest {
+        debug!(%peer, epoch = %record.epoch, "an epoch that is over");
+        return None;
+    }
+    Some(peer)
 }
 
 fn place(context: &Context, held: &Arc<Held>) -> Found {
@@ -55,26 +110,4 @@ fn place(context: &Context, held: &Arc<Held>) -> Found {
         Some(peer) => Found::At(peer),
         None => Found::Hidden,
     }
-}
-
-async fn ask_around(context: &Context, key: &StreamKey) -> Option<Peer> {
-    let relay = context.membership.relay.as_ref()?;
-    let nodes = context.membership.directory.nodes();
-    let origins = nodes
-        .iter()
-        .filter(|node| node.id != *context.membership.me() && node.role != Role::Edge)
-        .filter_map(|node| peer(node));
-    let mut asked: FuturesUnordered<_> = origins
-        .take(ASKED)
-        .map(|peer| async move {
-            let answer = tokio::time::timeout(PROBE, relay.client.locate(&peer, key)).await;
-            matches!(answer, Ok(Ok(Some(_)))).then_some(peer)
-        })
-        .collect();
-    while let Some(answer) = asked.next().await {
-        if answer.is_some() {
-            return answer;
-        }
-    }
-    None
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{
-    Claim, ClaimError, Directory, Fingerprint, Held, Revision, StreamRecord, StreamState,
-};
+use directory::{Claim, ClaimError, Directory, Fingerprint, Revision, StreamRecord, StreamState};
 use media::{Epoch, Newest, StreamKey};
 use relay::{CarryOn, Error, Refusal as No, RefusalCode, Release};
 use tokio::time::{Instant, sleep};
@@ -14,6 +12,7 @@ use tracing::{debug, info};
 use super::Refusal;
 use crate::config::OnConflict;
 use crate::context::Context;
+use crate::locate::ask_around;
 use crate::membership::PROBE;
 
 /// A key changes hands a few times at most while one asks for it.
@@ -58,8 +57,8 @@ impl Wanted {
     pub(super) async fn claim(mut self) -> Result<Claimed, Refusal> {
         let directory = Arc::clone(&self.context.membership.directory);
         let (mut over, mut previous, mut carry_on) = (None, None, None);
-        for _ in 0..ROUNDS {
-            let (record, numbering) = self.record(previous.as_deref(), carry_on);
+        for round in 0..ROUNDS {
+            let (record, numbering) = self.record(previous.as_ref(), carry_on);
             let held = match directory.claim(record.clone(), over.take()).await {
                 Ok(claim) => {
                     return Ok(Claimed {
@@ -68,42 +67,51 @@ impl Wanted {
                         numbering,
                     });
                 }
-                Err(ClaimError::Held(held)) => held,
-                Err(ClaimError::Unreachable(error)) => {
+                Err(ClaimError::Held(held)) if directory.is_up() => held.record.clone(),
+                Err(error @ (ClaimError::Held(_) | ClaimError::Unreachable(_))) => {
                     debug!(%error, "claims without the directory");
-                    match directory
-                        .lookup(&self.key)
-                        .filter(|held| !self.is_ours(held))
-                    {
+                    match self.find_holder().await {
                         Some(held) => held,
-                        None => return Ok(self.assume(previous.as_deref(), carry_on)),
+                        None => return Ok(self.assume(previous.as_ref(), carry_on)),
                     }
                 }
                 Err(ClaimError::Unreadable) => return Err(Refusal::Occupied(self.key)),
                 Err(_) => return Err(Refusal::Fault),
             };
-            self.known = self.known.max(Some(held.record.epoch));
-            let same = self.identity.is_some() && self.identity == held.record.identity;
+            self.known = self.known.max(Some(held.epoch));
+            let same = self.identity.is_some() && self.identity == held.identity;
             match self.ask(&held).await {
                 Answer::Refused(refusal) => return Err(refusal),
                 Answer::Free(numbers) => carry_on = numbers.or(carry_on),
                 Answer::Silent if same => {
-                    info!(key = %self.key, node = %held.record.node, "taken over from a node that does not answer");
+                    info!(key = %self.key, node = %held.node, "taken over from a node that does not answer");
                 }
                 Answer::Silent => self.wait_for_lease(&held).await?,
             }
-            previous = Some(Arc::new(held.record.clone()));
-            if !directory.is_up() {
-                return Ok(self.assume(previous.as_deref(), carry_on));
-            }
             over = still_there(&*directory, &held);
-            sleep(PAUSE.min(PROBE)).await;
+            previous = Some(held);
+            if !directory.is_up() {
+                return Ok(self.assume(previous.as_ref(), carry_on));
+            }
+            if round > 0 {
+                sleep(PAUSE).await;
+            }
         }
         Err(Refusal::Occupied(self.key))
     }
 
-    fn is_ours(&self, held: &Held) -> bool {
-        held.record.node == *self.context.membership.me()
+    fn is_ours(&self, held: &StreamRecord) -> bool {
+        held.node == *self.context.membership.me()
+    }
+
+    /// Who has the key where the directory does not answer: what it last told may be long over.
+    async fn find_holder(&self) -> Option<StreamRecord> {
+        let membership = &self.context.membership;
+        if let Some((_, record)) = ask_around(membership, &self.key).await {
+            return Some(record);
+        }
+        let told = membership.directory.lookup(&self.key)?;
+        (!self.is_ours(&told.record)).then(|| told.record.clone())
     }
 
     /// Serves the key without having asked: the directory is out of reach.
@@ -117,12 +125,12 @@ impl Wanted {
     }
 
     /// Asks the holder of the key to let go of it.
-    async fn ask(&self, held: &Held) -> Answer {
+    async fn ask(&self, held: &StreamRecord) -> Answer {
         let membership = &self.context.membership;
         if self.is_ours(held) {
             return Answer::Free(None);
         }
-        let peer = membership.peer(&held.record.node);
+        let peer = membership.peer(&held.node);
         let (Some(relay), Some(peer)) = (&membership.relay, peer) else {
             return Answer::Silent;
         };
@@ -132,7 +140,7 @@ impl Wanted {
             _ => {}
         }
         let rejects = self.context.config.publish.on_conflict == OnConflict::Reject;
-        if rejects && held.record.state == StreamState::Live {
+        if rejects && held.state == StreamState::Live {
             return Answer::Refused(Refusal::Occupied(self.key.clone()));
         }
         let identity = self
@@ -140,7 +148,7 @@ impl Wanted {
             .map(|identity| identity.to_string().into_bytes());
         let release = Release {
             key: self.key.clone(),
-            epoch: held.record.epoch,
+            epoch: held.epoch,
             identity: identity.unwrap_or_default(),
             publisher: self.publisher.clone(),
         };
@@ -155,7 +163,7 @@ impl Wanted {
     }
 
     /// Waits until what is held by a node that does not answer is free.
-    async fn wait_for_lease(&self, held: &Held) -> Result<(), Refusal> {
+    async fn wait_for_lease(&self, held: &StreamRecord) -> Result<(), Refusal> {
         let directory = &self.context.membership.directory;
         let patience = self.context.config.directory.lease_ttl + SLACK;
         let until = Instant::now() + patience;
@@ -165,7 +173,7 @@ impl Wanted {
             if !matches!(change, Ok(Some(_))) {
                 return Err(Refusal::Unreachable {
                     key: self.key.clone(),
-                    node: held.record.node.to_string(),
+                    node: held.node.to_string(),
                 });
             }
         }
@@ -233,9 +241,9 @@ pub(super) fn written(numbering: &hls::Numbering) -> directory::Numbering {
 }
 
 /// The revision at which the record can be superseded, if it is the one that was seen.
-fn still_there(directory: &dyn Directory, held: &Held) -> Option<Revision> {
-    let now = directory.lookup(&held.record.key)?;
-    (now.record.node == held.record.node).then_some(now.revision)
+fn still_there(directory: &dyn Directory, held: &StreamRecord) -> Option<Revision> {
+    let now = directory.lookup(&held.key)?;
+    (now.record.node == held.node).then_some(now.revision)
 }
 
 fn refused(no: &No, key: &StreamKey) -> Answer {

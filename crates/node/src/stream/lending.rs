@@ -1,6 +1,6 @@
 //! What other nodes want of a stream: to pull it, or its key.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,6 +77,7 @@ pub(super) struct Lent {
 }
 
 struct Borrower {
+    node: String,
     viewers: Viewers,
 }
 
@@ -134,11 +135,24 @@ impl Lent {
         all
     }
 
-    fn open(&mut self, myself: &ActorRef<Message>, ring: media::Ring) -> Feed {
+    /// The nodes that pull it from here, and how many watch there.
+    pub(super) fn edges(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let mut edges = BTreeMap::new();
+        for borrower in self.feeds.values() {
+            let counts: &mut BTreeMap<String, u64> =
+                edges.entry(borrower.node.clone()).or_default();
+            for (protocol, count) in &borrower.viewers.0 {
+                *counts.entry(protocol.clone()).or_default() += u64::from(*count);
+            }
+        }
+        edges
+    }
+
+    fn open(&mut self, myself: &ActorRef<Message>, node: String, ring: media::Ring) -> Feed {
         self.last += 1;
         let id = self.last;
         let viewers = Viewers::default();
-        self.feeds.insert(id, Borrower { viewers });
+        self.feeds.insert(id, Borrower { node, viewers });
         let book = Arc::clone(&self.book);
         let stream = myself.clone();
         Feed {
@@ -167,7 +181,7 @@ impl State {
         } = request;
         debug!(parent: &self.span, node, "asked to lend");
         let answer = match self.phase {
-            Phase::Live(_) | Phase::Grace => Ok(self.lent.open(myself, self.ring.clone())),
+            Phase::Live(_) | Phase::Grace => Ok(self.lent.open(myself, node, self.ring.clone())),
             // Who asks has heard that it is here, of one that was here, or of one that comes.
             Phase::Expected | Phase::Pulled | Phase::Over => Err(self.not_here()),
         };
@@ -201,7 +215,8 @@ impl State {
         if policy == OnConflict::Reject {
             return request.refuse(self.occupied().to_string());
         }
-        if !(same || policy == OnConflict::Always) {
+        let replaces = same && policy != OnConflict::Backup || policy == OnConflict::Always;
+        if !replaces {
             return self
                 .wait_for_silence(myself, super::Newcomer::There(request))
                 .await;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use directory::{Fingerprint, Held as DirectoryHeld, StreamState, UpdateError};
+use directory::{Fingerprint, Held as DirectoryHeld, StreamRecord, StreamState, UpdateError};
 use futures::FutureExt;
 use media::Epoch;
 use ractor::ActorRef;
@@ -37,20 +37,21 @@ pub(super) struct Current {
     pub(super) peer: Arc<Peer>,
     pub(super) identity: Option<Fingerprint>,
     pub(super) since: i64,
+    pub(super) encoder: String,
     _counted: Held,
 }
 
 /// One for whom the key is being claimed.
 pub(super) struct Claiming {
     id: u64,
-    request: PublishRequest,
-    reply: PublishReply,
+    /// Who asked; none: the one that stands by.
+    asker: Option<(PublishRequest, PublishReply)>,
     _pump: Pump,
 }
 
 impl Claiming {
-    pub(super) fn into_request(self) -> (PublishRequest, PublishReply) {
-        (self.request, self.reply)
+    pub(super) fn into_request(self) -> Option<(PublishRequest, PublishReply)> {
+        self.asker
     }
 }
 
@@ -100,6 +101,9 @@ impl State {
             Phase::Expected | Phase::Grace | Phase::Pulled => {
                 return self.claim(myself, request, reply);
             }
+            Phase::Live(_) if self.keeps_backups() => {
+                return self.stand_by(myself, request, reply);
+            }
             Phase::Live(current) => current,
         };
         let identity = self.fingerprint(&request);
@@ -121,7 +125,7 @@ impl State {
         }
     }
 
-    fn fingerprint(&self, request: &PublishRequest) -> Option<Fingerprint> {
+    pub(super) fn fingerprint(&self, request: &PublishRequest) -> Option<Fingerprint> {
         let membership = &self.context.membership;
         let identity = request.identity.as_ref();
         identity.map(|identity| membership.fingerprint(identity))
@@ -149,7 +153,7 @@ impl State {
     }
 
     /// When the publisher last sent anything.
-    fn last_sign(&self, current: &Current) -> i64 {
+    pub(super) fn last_sign(&self, current: &Current) -> i64 {
         let last = self.ring.stats().last_ingest.unwrap_or(0);
         last.max(current.since)
     }
@@ -204,7 +208,7 @@ impl State {
     }
 
     /// Whether the directory has this node as the one with the stream, or will.
-    fn has_claim(&self) -> bool {
+    pub(super) fn has_claim(&self) -> bool {
         let directory = &self.context.membership.directory;
         let claim = self.claim.as_ref();
         claim.is_some_and(|claim| directory.standing(claim) != directory::Standing::Gone)
@@ -218,14 +222,26 @@ impl State {
             }
             return self.queued.push((request, reply));
         }
+        let identity = self.fingerprint(&request);
+        let publisher = request.peer.addr.to_string();
+        self.claim_for(myself, identity, publisher, Some((request, reply)));
+    }
+
+    pub(super) fn claim_for(
+        &mut self,
+        myself: &ActorRef<Message>,
+        identity: Option<Fingerprint>,
+        publisher: String,
+        asker: Option<(PublishRequest, PublishReply)>,
+    ) {
         self.claims += 1;
         let id = self.claims;
         let wanted = Wanted {
             context: Arc::clone(&self.context),
             key: self.key.clone(),
-            identity: self.fingerprint(&request),
+            identity,
             protocol: PROTOCOL,
-            publisher: request.peer.addr.to_string(),
+            publisher,
             known: self.highest(),
             newest: self.ring.newest_segment(),
         };
@@ -235,8 +251,7 @@ impl State {
         });
         self.claiming = Some(Claiming {
             id,
-            request,
-            reply,
+            asker,
             _pump: pump,
         });
     }
@@ -250,10 +265,16 @@ impl State {
         let Some(claiming) = self.claiming.take_if(|claiming| claiming.id == id) else {
             return;
         };
-        let (request, reply) = claiming.into_request();
-        match answer.unwrap_or(Err(Refusal::Fault)) {
-            Ok(claimed) => self.begin(myself, request, reply, claimed),
-            Err(refusal) => drop(reply.send(Err(refusal))),
+        let answer = answer.unwrap_or(Err(Refusal::Fault));
+        match (answer, claiming.into_request()) {
+            (Ok(claimed), Some((request, reply))) => self.begin(myself, request, reply, claimed),
+            (Ok(claimed), None) => self.take_over(myself, claimed),
+            (Err(Refusal::Occupied(_)), Some((request, reply))) if self.keeps_backups() => {
+                self.stand_by(myself, request, reply);
+            }
+            (Err(refusal), Some((_, reply))) => drop(reply.send(Err(refusal))),
+            // It goes on standing by.
+            (Err(_), None) => {}
         }
         for (request, reply) in std::mem::take(&mut self.queued) {
             if !reply.is_closed() {
@@ -271,10 +292,16 @@ impl State {
         reply: PublishReply,
         claimed: Claimed,
     ) {
+        let numbering = self.has_claimed(claimed);
+        self.put_on_air(myself, request, reply, &numbering);
+    }
+
+    /// The key is this node's.
+    pub(super) fn has_claimed(&mut self, claimed: Claimed) -> hls::Numbering {
         self.stop_pull();
         self.claim = Some(Arc::new(claimed.claim));
         self.record = Some(claimed.record);
-        self.put_on_air(myself, request, reply, &claimed.numbering);
+        claimed.numbering
     }
 
     /// Makes the asker the publisher, of a key that this node has: no one else needs to be asked.
@@ -284,9 +311,20 @@ impl State {
         request: PublishRequest,
         reply: PublishReply,
     ) {
-        let Some(mut record) = self.record.take() else {
-            return self.claim(myself, request, reply);
-        };
+        let identity = self.fingerprint(&request);
+        match self.renumber(myself, identity) {
+            Some(numbering) => self.put_on_air(myself, request, reply, &numbering),
+            None => self.claim(myself, request, reply),
+        }
+    }
+
+    /// Begins another epoch of a key that this node has.
+    pub(super) fn renumber(
+        &mut self,
+        myself: &ActorRef<Message>,
+        identity: Option<Fingerprint>,
+    ) -> Option<hls::Numbering> {
+        let mut record = self.record.take()?;
         let (context, now) = (&self.context, self.context.clock.now());
         let newest = self.ring.newest_segment();
         let cuts = context.config.hls.cutting();
@@ -295,13 +333,13 @@ impl State {
             _ => hls::Numbering::after_crash(None, now),
         };
         record.epoch = context.membership.next_epoch(self.highest());
-        record.identity = self.fingerprint(&request);
+        record.identity = identity;
         record.state = StreamState::Live;
         record.since = context.clock.unix_millis();
         record.numbering = claiming::written(&numbering);
         self.record = Some(record);
         self.tell_directory(myself);
-        self.put_on_air(myself, request, reply, &numbering);
+        Some(numbering)
     }
 
     /// Says in the directory what the record says, in the order in which it changes.
@@ -333,7 +371,21 @@ impl State {
         reply: PublishReply,
         numbering: &hls::Numbering,
     ) {
-        let Some(record) = &self.record else { return };
+        if let Some(published) = self.publish(myself, request.peer, request.encoder, numbering) {
+            // If the asker is gone by now, dropping what it was sent says so.
+            drop(reply.send(Ok(published)));
+        }
+    }
+
+    /// Makes the peer the publisher, as the record says.
+    pub(super) fn publish(
+        &mut self,
+        myself: &ActorRef<Message>,
+        peer: Arc<Peer>,
+        encoder: String,
+        numbering: &hls::Numbering,
+    ) -> Option<Published> {
+        let record = self.record.as_ref()?;
         let (epoch, now) = (record.epoch, self.context.clock.now());
         self.epoch = Some(epoch);
         let cuts = self.context.config.hls.cutting();
@@ -344,52 +396,59 @@ impl State {
             }
             None => self.ring.begin(epoch, now),
         };
-        let peer = Arc::clone(&request.peer);
         info!(parent: &self.span, peer = %peer.addr, epoch = epoch.number, "published");
-        self.lent.describe(
-            epoch,
-            About {
-                since: i64::try_from(record.since).unwrap_or(i64::MAX),
-                protocol: PROTOCOL.to_owned(),
-                encoder: String::new(),
-                publisher: peer.addr.to_string(),
-                path: vec![self.context.membership.me().to_string()],
-                numbering: cuts.as_ref().map(|_| relay::Numbering {
-                    first: numbering.msn,
-                    discontinuity: numbering.discontinuity,
-                    carries_on: numbering.carries_on(),
-                }),
-                hls: cuts.as_ref().map(|cuts| relay::Hls {
-                    mode: name_of(&self.context.config.hls.mode).to_owned(),
-                    segment_target: cuts.segment,
-                    part_target: cuts.part,
-                    window: cuts.window,
-                }),
-                bandwidth: relay::Bandwidth::default(),
-            },
-        );
+        let about = About {
+            encoder: encoder.clone(),
+            ..self.about(record, &peer, numbering, cuts.as_ref())
+        };
+        self.lent.describe(epoch, about);
         let current = Current {
             epoch,
             peer,
             identity: record.identity,
             since: now,
+            encoder,
             _counted: self.context.metrics.publisher(),
         };
         if let Phase::Live(evicted) = std::mem::replace(&mut self.phase, Phase::Live(current)) {
             self.evict(&evicted, "another encoder took this stream over");
         }
         self.counted = self.context.metrics.stream("live");
-        let leave = Leave {
-            stream: myself.clone(),
-            epoch,
-        };
-        // If the asker is gone by now, dropping what it was sent says so.
-        drop(reply.send(Ok(Published { publisher, leave })));
+        let leave = Leave::new(myself, epoch);
         self.refuse_waiting();
-        let asking = std::mem::take(&mut self.asking);
-        for (request, reply) in asking {
+        for (request, reply) in std::mem::take(&mut self.asking) {
             let again = node::Message::Subscribe(self.key.clone(), request, reply);
             drop(self.node.cast(again));
+        }
+        Some(Published { publisher, leave })
+    }
+
+    /// What other nodes are told of a publish.
+    fn about(
+        &self,
+        record: &StreamRecord,
+        peer: &Peer,
+        numbering: &hls::Numbering,
+        cuts: Option<&hls::Config>,
+    ) -> About {
+        About {
+            since: i64::try_from(record.since).unwrap_or(i64::MAX),
+            protocol: PROTOCOL.to_owned(),
+            encoder: String::new(),
+            publisher: peer.addr.to_string(),
+            path: vec![self.context.membership.me().to_string()],
+            numbering: cuts.map(|_| relay::Numbering {
+                first: numbering.msn,
+                discontinuity: numbering.discontinuity,
+                carries_on: numbering.carries_on(),
+            }),
+            hls: cuts.map(|cuts| relay::Hls {
+                mode: name_of(&self.context.config.hls.mode).to_owned(),
+                segment_target: cuts.segment,
+                part_target: cuts.part,
+                window: cuts.window,
+            }),
+            bandwidth: relay::Bandwidth::default(),
         }
     }
 
@@ -402,6 +461,9 @@ impl State {
     }
 
     pub(super) async fn publisher_left(&mut self, myself: &ActorRef<Message>, epoch: Epoch) {
+        if self.standby_left(epoch) {
+            return;
+        }
         match &self.phase {
             Phase::Live(current) if current.epoch == epoch => {}
             // Of one that was replaced.
@@ -409,6 +471,9 @@ impl State {
         }
         info!(parent: &self.span, epoch = epoch.number, "publisher left");
         self.phase = Phase::Grace;
+        if self.promote(myself) {
+            return;
+        }
         self.counted = self.context.metrics.stream("waiting");
         self.waiting.retain(|waiting| !waiting.newcomer.is_gone());
         if !self.waiting.is_empty() {

@@ -16,8 +16,17 @@ pub(super) struct Pulled {
     actor: ActorRef<pull::Message>,
     /// Whether anybody has the stream, as far as it is known.
     is_there: Option<bool>,
-    /// The node that it comes from, and what that one says of it.
-    pub(super) from: Option<(String, About)>,
+    is_fed: bool,
+    /// Where it comes from, or came from last.
+    pub(super) from: Option<From>,
+}
+
+/// The node that a stream comes from, and what that one says of it.
+pub(super) struct From {
+    pub(super) node: String,
+    pub(super) about: About,
+    /// Milliseconds since 1970.
+    pub(super) since: i64,
 }
 
 impl Drop for Pulled {
@@ -48,6 +57,7 @@ impl State {
                 self.pulled = Some(Pulled {
                     actor,
                     is_there: is_there.then_some(true),
+                    is_fed: false,
                     from: None,
                 });
                 if is_there {
@@ -114,11 +124,18 @@ impl State {
                     let span = &self.span;
                     info!(parent: span, node, epoch = epoch.number, "pulled");
                 }
-                pulled.from = Some((node, began.about));
+                pulled.is_fed = true;
+                pulled.from = Some(From {
+                    node,
+                    about: began.about,
+                    since: self.context.clock.now() / 1_000_000,
+                });
                 self.epoch = self.epoch.max(Some(epoch));
                 self.counted = self.context.metrics.stream("live");
             }
             News::Lost => {
+                pulled.is_fed = false;
+                self.look_for_standby(myself);
                 self.counted = self.context.metrics.stream("waiting");
             }
             News::Ended(why) => self.end(myself, why),
@@ -133,6 +150,12 @@ impl State {
             let subscribed = self.subscribe(myself, request).await;
             drop(reply.send(subscribed));
         }
+    }
+
+    /// Whether it comes in from the node that has it.
+    pub(super) fn is_fed(&self) -> bool {
+        let pulled = self.pulled.as_ref();
+        pulled.is_some_and(|pulled| pulled.is_fed)
     }
 
     /// The directory may say something new.
@@ -160,6 +183,9 @@ impl State {
             self.lingers_since = None;
             return;
         }
+        if self.draining {
+            return self.offer_to_retire(myself);
+        }
         // Once for each time that it becomes unwatched.
         if self.lingers_since.replace(self.requests) != Some(self.requests) {
             let requests = self.requests;
@@ -173,11 +199,18 @@ impl State {
     pub(super) async fn follow(&mut self, myself: &ActorRef<Message>, why: &str) {
         self.counted = self.context.metrics.stream("waiting");
         if self.is_unwatched() {
-            // Nodes that pull from here have been told where it is.
             return self.end(myself, why);
         }
-        self.phase = Phase::Pulled;
-        self.want_pull(myself).await;
+        let is_watched = self.warm
+            || self.standby.is_some()
+            || !(self.subscribers.is_empty() && self.asking.is_empty());
+        if is_watched {
+            self.phase = Phase::Pulled;
+            self.want_pull(myself).await;
+        } else {
+            // Nodes that pull from here have been told where it is, and leave when they have the rest of it.
+            self.phase = Phase::Expected;
+        }
     }
 
     /// The pull makes room for a publisher here.

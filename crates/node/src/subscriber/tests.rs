@@ -251,3 +251,56 @@ async fn a_pause_after_the_end_ends_the_play() {
         "{posted:?}"
     );
 }
+
+#[tokio::test]
+async fn who_is_to_leave_gets_all_up_to_the_next_keyframe_and_is_told_then() {
+    let mut player = Player::new().await;
+    let send = |player: &mut Player, dts, key| {
+        let now = player.context.clock.now();
+        let sent = player.publisher.push(picture(dts, key), now);
+        sent.expect("no other publisher");
+    };
+    let next = |player: &Player| {
+        let mut out = player.peer.lock();
+        out.place(SHARED_MESSAGE_STREAM).standing.next
+    };
+    send(&mut player, 0, true);
+    send(&mut player, 40, false);
+    player.told(Message::Start).await;
+    while next(&player) != Some(2) {
+        tokio::task::yield_now().await;
+    }
+    player.told(Message::LeaveAtKeyframe).await;
+    for (dts, key) in [(80, false), (120, true), (160, false)] {
+        send(&mut player, dts, key);
+    }
+    let has_left = async {
+        while !player.state.pump.as_ref().is_some_and(Pump::is_finished) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(10);
+    let left = tokio::time::timeout(patience, has_left).await;
+    left.expect("it has come to the keyframe");
+    let left = Message::PumpEnded(player.state.service, Some(Outcome::Left));
+    player.told(left).await;
+    let posted = player.peer.take_posted();
+    let is_told = |command: &Command| {
+        let end = PlayEnd::NodeLeaves;
+        matches!(command, Command::EndPlay { end: told, .. } if *told == end)
+    };
+    assert!(posted.len() == 1 && is_told(&posted[0]), "{posted:?}");
+    drop(player.state);
+    let written = all(player.peer, player.far).await;
+    let last = rtmp::wire::wire(&picture(80, false), 80, 65_536, SHARED_MESSAGE_STREAM);
+    assert!(written.ends_with(&last.concat()), "{written:?}");
+}
+
+#[tokio::test]
+async fn who_is_to_leave_in_a_pause_is_told_at_once() {
+    let mut player = Player::new().await;
+    player.grouped().await;
+    player.pause(true).await;
+    player.told(Message::LeaveAtKeyframe).await;
+    assert_eq!(player.peer.take_posted().len(), 1);
+}

@@ -128,6 +128,20 @@ mod tests {
     }
 
     #[test]
+    fn no_new_call_is_taken_for_an_old_one() {
+        let mut nonces = Nonces::default();
+        let apart = WINDOW.as_millis() as i64 - 1000;
+        for second in 0..300 {
+            let (now, up) = (NOW + second * 1000, UP + Duration::from_secs(second as u64));
+            // Two callers, whose clocks are apart from ours by nearly all that is allowed.
+            for (caller, time) in [(0, now + apart), (1, now - apart)] {
+                let nonce = nonce(second as u32 * 2 + caller);
+                assert_eq!(nonces.take(nonce, time, now, up), Ok(()), "{second}");
+            }
+        }
+    }
+
+    #[test]
     fn a_clock_that_is_set_back_brings_no_call_back() {
         let mut nonces = Nonces::default();
         assert_eq!(nonces.take(nonce(1), NOW, NOW, UP), Ok(()));

@@ -6,7 +6,9 @@ use media::{EndReason, Limits, StreamKey};
 use tokio::net::TcpListener;
 
 use super::support::*;
-use crate::{End, Error, Event, Member, Notice, Peer, RefusalCode, Server, Subscribe, Tuning};
+use crate::{
+    Client, End, Error, Event, Member, Notice, Peer, RefusalCode, Server, Subscribe, Tuning,
+};
 
 async fn end_of(ends: impl FnOnce(&Stream)) -> (usize, End) {
     let origin = origin().await;
@@ -153,6 +155,45 @@ async fn a_stream_that_would_come_back_to_where_it_is_from_is_refused() {
         assert_eq!(refusal.code, RefusalCode::Loop);
     }
     assert!(origin.node.wanted.lock().expect("not poisoned").is_empty());
+}
+
+#[tokio::test]
+async fn as_many_nodes_as_are_allowed_may_wait_for_a_stream() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    // The caller is the last of them.
+    let behind = |count| vec!["hop".to_owned(); count];
+    for (hops, allowed) in [(behind(7), true), (behind(8), false)] {
+        let wanted = Subscribe {
+            hops,
+            ..Subscribe::new(key("a"))
+        };
+        let pulled = soon(client("edge").pull(&origin.peer, wanted)).await;
+        assert_eq!(pulled.is_ok(), allowed, "{pulled:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_node_that_waits_itself_gives_up_in_time() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    // It has begun to pull, and nothing came yet.
+    let _replica = ring.replica();
+    let call_timeout = Duration::from_millis(200);
+    let tuning = Tuning {
+        call_timeout,
+        ..Tuning::default()
+    };
+    let edge = Client::new(member("edge"), secret(), tuning);
+    let pulled = soon(edge.pull(&origin.peer, Subscribe::new(key("a")))).await;
+    let Err(error @ Error::TimedOut(patience)) = pulled else {
+        panic!("{pulled:?}");
+    };
+    assert_eq!(patience, call_timeout);
+    assert!(error.is_retryable());
+    until(|| origin.node.feeds() == 0).await;
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ async fn who_says_nothing_is_let_go_and_who_is_known_stays() {
 async fn strangers_are_few_at_a_time_and_do_not_count_once_they_are_known() {
     let tuning = Tuning {
         max_strangers: 2,
+        handshake_timeout: Duration::from_secs(3600),
         ..Tuning::default()
     };
     let origin = serve(secret(), tuning).await;
@@ -123,6 +124,22 @@ async fn who_is_turned_away_again_and_again_is_thrown_out() {
         assert!(turned <= 32, "{turned}");
     };
     assert!(turned >= 16, "{turned}: {last}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_turned_away_now_and_then_stays() {
+    let origin = origin().await;
+    let mut calls = raw::client(origin.peer.address()).await;
+    for _ in 0..5 {
+        for _ in 0..20 {
+            let turned = soon(calls.ping(Request::new(wire::PingRequest {}))).await;
+            let status = turned.expect_err("not signed");
+            assert_eq!(status.code(), Code::Unauthenticated);
+        }
+        let mut request = Request::new(wire::PingRequest {});
+        *request.metadata_mut() = signed(&origin.peer, "Ping");
+        soon(calls.ping(request)).await.expect("a node");
+    }
 }
 
 #[tokio::test]
@@ -316,6 +333,19 @@ async fn nonsense_from_an_origin_is_an_error_and_no_more() {
             "{nonsense:?}: {heard:?}"
         );
     }
+    // More tags than memory should have to hold.
+    let many = wire::Down {
+        kind: Some(Kind::Tags(wire::Tags {
+            tags: vec![tag(); 2 * proto::MAX_TAGS],
+            ..Default::default()
+        })),
+    };
+    let peer = fake::serve(vec![described(), many], Proof::True).await;
+    let (_, mut pulling) = pull(&client("edge"), &peer, "a").await;
+    let heard = soon(pulling.next()).await;
+    let Err(Error::Malformed(_)) = heard else {
+        panic!("more tags than a message may hold");
+    };
     // Tags before anybody said what they are.
     let peer = fake::serve(vec![tags(tag())], Proof::True).await;
     let pulled = soon(client("edge").pull(&peer, Subscribe::new(key("a")))).await;

@@ -219,11 +219,100 @@ async fn a_new_epoch_is_described_before_its_first_tag() {
         (epoch(6), 0)
     );
     assert_eq!(described.about, about(epoch(6)));
+    assert!(!described.resumed, "nobody asked for it");
     replica
         .describe(described.description)
         .expect("a higher epoch");
     follow(&mut pulling, &mut replica, &edge, &ring).await;
     assert_eq!(same(&edge, &ring).len(), 60 + 63);
+}
+
+/// Brings an epoch of a few pictures to a ring, as a pull does.
+fn bring(replica: &mut Replica, number: u64) {
+    let source = Ring::new(Limits::default());
+    let mut publisher = source.begin(epoch(number), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 10);
+    let (_, join) = source.cursor(Start::Window);
+    let description = join.describe(false).expect("written");
+    replica.describe(description).expect("a higher epoch");
+    for (_, tag) in contents(&source, Start::Window) {
+        replica.push(tag).expect("in order");
+    }
+}
+
+#[tokio::test]
+async fn an_edge_behind_an_edge_catches_up_when_that_has() {
+    let middle = origin().await;
+    let ring = middle.node.stream("a", Limits::default()).ring;
+    let mut replica = ring.replica();
+    bring(&mut replica, 5);
+    let edge = client("edge");
+    let pulled = edge.pull(&middle.peer, Subscribe::new(key("a")));
+    let mut pulled = std::pin::pin!(pulled);
+    let patience = Duration::from_millis(200);
+    let early = tokio::time::timeout(patience, &mut pulled).await;
+    assert!(early.is_err(), "what there is by now is old: {early:?}");
+    replica.caught_up().expect("not fenced");
+    let (_, mut pulling) = soon(pulled).await.expect("pulls");
+    assert_eq!(backfill(&mut pulling).await.len(), 20);
+
+    bring(&mut replica, 6);
+    let described = soon(pulling.next()).await.expect("no error");
+    assert!(matches!(described, Event::Described(_)), "{described:?}");
+    let mut count = 0;
+    while count < 20 {
+        count += tags(&mut pulling).await.len();
+    }
+    let early = tokio::time::timeout(patience, pulling.next()).await;
+    assert!(early.is_err(), "what there is by now is old: {early:?}");
+    // It hears of it at once, not with the next tag.
+    replica.caught_up().expect("not fenced");
+    let said = soon(pulling.next()).await.expect("no error");
+    assert_eq!(said, Event::CaughtUp);
+}
+
+#[tokio::test]
+async fn what_a_node_misses_itself_has_no_number_with_those_behind_it() {
+    let source = Ring::new(Limits::default());
+    let mut publisher = source.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 60);
+    let all = contents(&source, Start::Oldest);
+
+    // It lost its own origin for a while, and took up the stream at a later place.
+    let middle = origin().await;
+    let ring = middle.node.stream("a", Limits::default()).ring;
+    let mut replica = ring.replica();
+    let mut expected = Vec::new();
+    for (from, to) in [(0, 40), (70, all.len())] {
+        let (_, join) = source.resume(epoch(5), from as u64).expect("there");
+        let description = join.describe(false).expect("written");
+        replica.describe(description).expect("not fenced");
+        for (_, tag) in &all[from..to] {
+            replica.push(tag.clone()).expect("in order");
+        }
+        replica.caught_up().expect("not fenced");
+        expected.extend(from as u64..to as u64);
+    }
+    let wanted = Subscribe {
+        resume: Some(Position {
+            epoch: epoch(5),
+            number: 0,
+        }),
+        ..Subscribe::new(key("a"))
+    };
+    let pulled = soon(client("edge").pull(&middle.peer, wanted)).await;
+    let (described, mut pulling) = pulled.expect("pulls");
+    assert!(described.resumed);
+    let old = backfill(&mut pulling).await;
+    let numbers: Vec<_> = old.iter().map(|tag| tag.number).collect();
+    assert_eq!(numbers, expected);
+    for tag in old {
+        assert_eq!(tag.tag, all[tag.number as usize].1.tag);
+    }
 }
 
 #[tokio::test]

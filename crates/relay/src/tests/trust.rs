@@ -2,12 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use media::Limits;
 use proto::relay::v1 as wire;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::{Code, Request};
 
 use super::fake::{self, Proof};
@@ -80,6 +86,10 @@ async fn a_call_that_somebody_heard_is_not_made_twice() {
         .expect_err("the second time");
     assert_eq!(again.code(), Code::Unauthenticated);
     assert_eq!(again.message(), "the call was made before");
+    // Nor on another connection.
+    let mut calls = raw::client(origin.peer.address()).await;
+    let elsewhere = soon(calls.ping(request())).await.expect_err("still");
+    assert_eq!(elsewhere.message(), "the call was made before");
     // Nor for another call.
     let mut request = Request::new(wire::ActRequest::default());
     *request.metadata_mut() = raw::sign(
@@ -130,6 +140,22 @@ async fn a_call_of_another_cluster_or_for_another_node_is_refused() {
     let (why, sentence) = reason(&client("edge"), &mistaken).await;
     assert_eq!(why, NotAdmitted::Callee);
     assert_eq!(sentence, r#"this is node origin, not "other""#);
+}
+
+#[tokio::test]
+async fn a_no_is_proved_too() {
+    let origin = origin().await;
+    let mut calls = raw::client(origin.peer.address()).await;
+    let mistaken = Peer::new("other", origin.peer.address()).expect("a name");
+    let mut request = Request::new(wire::PingRequest {});
+    *request.metadata_mut() =
+        raw::sign(&member("edge"), &mistaken, "Ping", &secret(), unix_millis());
+    let status = soon(calls.ping(request)).await.expect_err("for another");
+    assert!(status.metadata().contains_key("weir-proof"), "{status:?}");
+    // To a stranger nothing is proved, who could use it.
+    let status = soon(calls.ping(Request::new(wire::PingRequest {}))).await;
+    let status = status.expect_err("nothing shown");
+    assert!(!status.metadata().contains_key("weir-proof"), "{status:?}");
 }
 
 #[tokio::test]
@@ -250,6 +276,50 @@ async fn both_sides_look_at_the_other_sides_certificate() {
     let plain = client("edge");
     let refused = soon(plain.ping(&origin.peer, PATIENCE)).await;
     assert!(refused.is_err(), "no certificate at all: {refused:?}");
+}
+
+#[tokio::test]
+async fn who_has_the_authority_but_no_certificate_is_not_served() {
+    let authority = Authority::new();
+    let auth = Auth::tls(authority.issue("127.0.0.1")).expect("files");
+    let origin = serve(auth, Tuning::default()).await;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(authority.issuer.der().to_vec()))
+        .expect("an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(origin.peer.address()).await;
+    let name = ServerName::try_from("127.0.0.1").expect("a name");
+    let connected = TlsConnector::from(Arc::new(config))
+        .connect(name, socket.expect("connects"))
+        .await;
+    // In TLS 1.3 the caller learns it when it reads.
+    let mut stream = connected.expect("the caller's side of it is done");
+    let mut said = Vec::new();
+    let read = soon(stream.read_to_end(&mut said)).await;
+    let error = read.expect_err("a certificate is required").to_string();
+    assert!(error.contains("CertificateRequired"), "{error}");
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_at_all_is_let_go() {
+    let authority = Authority::new();
+    let auth = Auth::tls(authority.issue("127.0.0.1")).expect("files");
+    let tuning = Tuning {
+        handshake_timeout: Duration::from_millis(200),
+        ..Tuning::default()
+    };
+    let origin = serve(auth, tuning).await;
+    let silent = TcpStream::connect(origin.peer.address()).await;
+    let mut silent = silent.expect("connects");
+    let read = soon(silent.read(&mut [0; 16])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::fake::{self, Proof};
 use super::support::*;
 use crate::client::raw;
 use crate::clock::unix_millis;
-use crate::{About, End, Event};
+use crate::{About, End, Error, Event, Subscribe};
 
 /// What the origin says first to an edge that sends these bytes.
 async fn answer(up: &[u8]) -> Option<Kind> {
@@ -108,4 +108,19 @@ async fn an_origin_that_says_less_and_other_things_is_understood() {
         soon(pulling.next()).await.expect("no error"),
         Event::Ended(End::Lost)
     );
+}
+
+#[tokio::test]
+async fn an_origin_that_speaks_what_was_not_offered_is_not_believed() {
+    let described = wire::Described {
+        version: 2,
+        epoch: Some(wire::Epoch { number: 5, node: 0 }),
+        ..Default::default()
+    };
+    let down = wire::Down {
+        kind: Some(Kind::Described(described)),
+    };
+    let peer = fake::serve(vec![down], Proof::True).await;
+    let pulled = soon(client("edge").pull(&peer, Subscribe::new(key("a")))).await;
+    assert!(matches!(pulled, Err(Error::Malformed(_))), "{pulled:?}");
 }

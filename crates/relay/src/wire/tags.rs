@@ -13,6 +13,8 @@ const NS_PER_MS: i64 = 1_000_000;
 /// overflow.
 const MAX_MS: i64 = MAX_NS / NS_PER_MS;
 const MAX_NS: i64 = i64::MAX / 4;
+/// How far the fine time of a tag may be from its timestamp, of which only 32 bits go on to the next node.
+const MAX_FINE: i64 = i32::MAX as i64 * NS_PER_MS;
 
 /// Why bytes of a peer are no tags.
 pub(crate) type Nonsense = &'static str;
@@ -185,13 +187,14 @@ impl Steps {
         self.ms = within(self.ms.checked_add(tag.time_step), MAX_MS)?;
         self.ingest = within(self.ingest.checked_add(tag.ingest_step), MAX_NS)?;
         self.version = self.version.wrapping_add(tag.version_step as u32);
-        let fine = within(Some(tag.fine), MAX_NS)?;
+        let fine = within(Some(tag.fine), MAX_FINE)?;
         Ok(Relayed {
             tag: Tag::new(kind, self.ms as u32, keep(tag.payload)),
             number,
             time: self.ms * NS_PER_MS + fine,
             composition: within(Some(tag.composition), MAX_NS)?,
             ingest: self.ingest,
+            came: 0,
             version: self.version,
             keypoint: tag.keypoint,
             repeat: tag.repeat,

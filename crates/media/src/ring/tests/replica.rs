@@ -536,6 +536,7 @@ fn no_times_or_numbers_of_a_peer_overflow() {
                     time,
                     composition: time,
                     ingest,
+                    came: ingest,
                     version: u32::MAX,
                     keypoint: true,
                     repeat: false,

@@ -50,6 +50,7 @@ impl Writer {
             time: stamp.time,
             composition: stamp.composition,
             ingest,
+            came: ingest,
             version: self.tracker.current().version.wrapping_add(changes),
             keypoint: false,
             repeat,

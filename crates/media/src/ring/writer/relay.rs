@@ -117,6 +117,7 @@ fn marked(mut relayed: Relayed, seq: u64, epoch: Epoch) -> MarkedTag {
         time: relayed.time,
         composition: relayed.composition,
         ingest: relayed.ingest,
+        came: relayed.came.max(relayed.ingest),
         version: relayed.version,
         keypoint: relayed.keypoint,
         repeat: relayed.repeat,

@@ -1,10 +1,11 @@
 //! The media path of an encoder: from its session into the ring.
 
 use flv::Tag;
-use media::Pushed;
-use tracing::debug;
+use media::{Pushed, Start};
+use tracing::{debug, info};
 
 use super::Conversation;
+use crate::peer::Promotion;
 
 impl Conversation {
     /// Hands a tag to the ring.
@@ -24,6 +25,39 @@ impl Conversation {
             Err(fenced) => self
                 .span
                 .in_scope(|| debug!(%fenced, "tag after the end of a publish")),
+        }
+    }
+
+    /// From standing by it goes on air: with its configuration and the current GOP, so that nobody waits for the next
+    /// keyframe, and nothing that it sends in between is lost.
+    pub(super) fn promoted(&mut self, promotion: Promotion) {
+        let Promotion {
+            from,
+            aside,
+            published,
+        } = promotion;
+        let mut publishes = self.publishes.iter_mut();
+        let Some(publishing) = publishes.find(|publishing| publishing.publisher.epoch() == from)
+        else {
+            // It has just left, which the stream hears from what is dropped here.
+            return;
+        };
+        info!("goes on for the publisher that is gone");
+        publishing.publisher = published.publisher;
+        publishing._leave = published.leave;
+        let (mut cursor, join) = aside.cursor(Start::CaughtUp);
+        let now = self.context.clock.now();
+        for tag in &join.configuration.tags {
+            // Where it is fenced already, its stream tells it why.
+            let _ = publishing.publisher.push(tag.tag.clone(), now);
+        }
+        while let Ok(batch) = cursor.read() {
+            if batch.is_empty() {
+                break;
+            }
+            for tag in batch.iter() {
+                let _ = publishing.publisher.push(tag.tag.clone(), tag.ingest);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::{Conversation, Playing, Publishing};
 use crate::auth::Action;
-use crate::config::{Choice, RESERVED_APPS, Tracks};
+use crate::config::{AtEdge, Choice, RESERVED_APPS, Tracks};
 use crate::connection::End;
 use crate::gate::Wants;
 use crate::node;
@@ -27,6 +27,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Refused plays of one connection that are logged for everybody to see. It may go on asking for a
 /// stream that is not there, and must not fill the log.
 const REFUSALS_SHOWN: u32 = 10;
+
+/// How much is kept of what a peer calls itself.
+const PROGRAM: usize = 64;
 
 impl Conversation {
     pub(super) async fn asked(&mut self, event: Event) -> io::Result<()> {
@@ -93,6 +96,7 @@ impl Conversation {
         match refusal {
             None => {
                 debug!(app = connect.app, encoder = connect.flash_ver, "connected");
+                self.program = connect.flash_ver.chars().take(PROGRAM).collect();
                 self.session.accept_connect();
             }
             Some(why) => {
@@ -127,8 +131,11 @@ impl Conversation {
         let request = PublishRequest {
             peer: std::sync::Arc::clone(&self.peer),
             identity,
+            encoder: self.program.to_string(),
         };
-        let patience = self.context.config.publish.silence + ANSWER_TIME;
+        // Who has the key may have to be waited for.
+        let config = &self.context.config;
+        let patience = config.publish.silence + config.directory.lease_ttl + 2 * ANSWER_TIME;
         let ask = |reply| node::Message::Publish(key.clone(), request, reply);
         match ask_node(&self.node, ask, patience).await {
             Some(Ok(Published { publisher, leave })) => {
@@ -141,6 +148,9 @@ impl Conversation {
                 });
                 self.session.accept_publish(stream_id);
             }
+            Some(Err(Refusal::Edge(origins))) if self.redirect(publish) => {
+                info!(%key, origins, "publish redirected");
+            }
             Some(Err(refusal)) => {
                 self.refuse_publish(publish, PublishRefusal::BadName, &refusal.to_string());
             }
@@ -150,6 +160,22 @@ impl Conversation {
                 self.refuse_publish(publish, PublishRefusal::BadName, why);
             }
         }
+    }
+
+    /// Sends an encoder that came to an edge to an origin; false if it may not be, or cannot follow.
+    fn redirect(&mut self, publish: &rtmp::Publish) -> bool {
+        if self.context.config.publish.redirect != AtEdge::Redirect {
+            return false;
+        }
+        let origins = self.context.membership.origin_urls();
+        let Some(origin) = origins.first() else {
+            return false;
+        };
+        let app = publish.app.split('?').next().unwrap_or_default();
+        let url = format!("{origin}/{app}");
+        // It closes this connection once it has the other.
+        let why = "this node is an edge, for players; publish to the origin";
+        self.session.request_reconnect(Some(&url), why)
     }
 
     fn refuse_publish(&mut self, publish: &rtmp::Publish, refusal: PublishRefusal, why: &str) {

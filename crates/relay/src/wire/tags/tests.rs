@@ -13,6 +13,7 @@ fn tag(number: u64, ms: i64, payload: &'static [u8]) -> Relayed {
         time: ms * NS_PER_MS,
         composition: 0,
         ingest: 0,
+        came: 0,
         version: 0,
         keypoint: false,
         repeat: false,
@@ -92,6 +93,32 @@ fn time_goes_on_over_the_wrap_of_its_32_bits() {
         .map(|(ms, number)| tag(number, ms, &[]))
         .collect();
     assert_eq!(round_trip(&tags).as_deref(), Ok(&tags[..]));
+}
+
+#[test]
+fn what_is_believed_is_believed_by_the_next_node_too() {
+    let read_one = |time: i64, fine: i64| {
+        let tag = wire::Tag {
+            kind: 8,
+            fine,
+            ..Default::default()
+        };
+        read(wire::Tags {
+            time,
+            tags: vec![tag],
+            ..Default::default()
+        })
+    };
+    for time in [-MAX_MS, 0, MAX_MS] {
+        for fine in [-MAX_FINE, -NS_PER_MS, -1, 0, 1, NS_PER_MS, MAX_FINE] {
+            let (tags, _) = read_one(time, fine).expect("believed");
+            assert_eq!(round_trip(&tags), Ok(tags), "{time} {fine}");
+        }
+        // The timestamp would say nothing about where it is.
+        assert!(read_one(time, MAX_FINE + 1).is_err());
+        assert!(read_one(time, -MAX_FINE - 1).is_err());
+    }
+    assert!(read_one(MAX_MS + 1, 0).is_err());
 }
 
 #[test]

@@ -1,0 +1,209 @@
+//! What nodes and the directory say of streams, put together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use directory::{Held, StreamRecord, StreamState};
+use media::StreamKey;
+
+use crate::status::{Served, State, Stream, Timestamp, best};
+
+/// All streams that are or were published, by key.
+pub(super) fn streams(
+    served: impl Iterator<Item = Served>,
+    records: &[Arc<Held>],
+    unreachable: &[String],
+    now: i64,
+) -> Vec<Stream> {
+    let mut by_key: BTreeMap<String, (Vec<Served>, Option<&StreamRecord>)> = BTreeMap::new();
+    for served in served {
+        let key = served.stream.stream_key.clone();
+        by_key.entry(key).or_default().0.push(served);
+    }
+    for held in records {
+        let key = held.record.key.as_str().to_owned();
+        by_key.entry(key).or_default().1 = Some(&held.record);
+    }
+    let merged = by_key
+        .into_values()
+        .filter_map(|(served, record)| stream(&served, record, unreachable, now));
+    merged.collect()
+}
+
+/// One stream: what its origin says, or else who pulls it, or else the directory, and the viewers of
+/// all nodes. `None` if nobody publishes it.
+pub(super) fn stream(
+    served: &[Served],
+    record: Option<&StreamRecord>,
+    unreachable: &[String],
+    now: i64,
+) -> Option<Stream> {
+    let source = best(served).filter(|source| source.stream.epoch.is_some());
+    let mut stream = match (source, record) {
+        (Some(source), _) => source.stream.clone(),
+        (None, Some(record)) => recorded(record, now),
+        (None, None) => return None,
+    };
+    let mut viewers: BTreeMap<String, u64> = BTreeMap::new();
+    let mut count = |by_protocol: &BTreeMap<String, u64>| {
+        for (protocol, number) in by_protocol {
+            let sum = viewers.entry(protocol.clone()).or_default();
+            *sum = sum.saturating_add(*number);
+        }
+    };
+    for served in served {
+        count(&served.stream.viewers_by_protocol);
+    }
+    // Of nodes that do not answer, whoever they pull from may know.
+    let told = served.iter().flat_map(|served| &served.edges);
+    let told: BTreeMap<_, _> = told.collect();
+    for (node, by_protocol) in told {
+        if unreachable.contains(node) {
+            count(by_protocol);
+        }
+    }
+    stream.viewers = viewers.values().fold(0, |sum, it| sum.saturating_add(*it));
+    stream.viewers_by_protocol = viewers;
+    stream.bytes_out = served
+        .iter()
+        .filter_map(|served| served.stream.bytes_out)
+        .reduce(u64::saturating_add);
+    Some(stream)
+}
+
+/// What the directory alone says of a stream.
+fn recorded(record: &StreamRecord, now: i64) -> Stream {
+    let key: &StreamKey = &record.key;
+    let since = i64::try_from(record.since).unwrap_or(i64::MAX);
+    let started = Timestamp::from_millis(since);
+    let state = state(record.state);
+    Stream {
+        stream_key: key.as_str().to_owned(),
+        app: key.app().to_owned(),
+        name: key.name().to_owned(),
+        active: state == State::Live,
+        state,
+        epoch: Some(record.epoch.number),
+        origin: Some(record.node.to_string()),
+        protocol: Some(record.protocol.clone()).filter(|protocol| !protocol.is_empty()),
+        started_at: Some(started),
+        duration: Some(started.seconds_to(Timestamp::from_millis(now))),
+        ..Stream::default()
+    }
+}
+
+/// The directory's word for how a stream stands, in ours.
+pub(super) fn state(state: StreamState) -> State {
+    match state {
+        StreamState::Live => State::Live,
+        StreamState::Waiting => State::Waiting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use directory::{Embedded, NodeId, Numbering};
+    use media::Epoch;
+
+    use super::*;
+    use crate::status::Part;
+
+    const NOW: i64 = 1_767_225_600_000;
+
+    fn told(node: &str, part: Part, epoch: Option<u64>, viewers: u64) -> Served {
+        let rtmp = (viewers > 0).then(|| ("rtmp".to_owned(), viewers));
+        Served {
+            stream: Stream {
+                stream_key: "live/cam".to_owned(),
+                epoch,
+                viewers,
+                viewers_by_protocol: rtmp.into_iter().collect(),
+                encoder: Some(format!("told by {node}")),
+                ..Stream::default()
+            },
+            node: node.to_owned(),
+            part,
+            ..Served::default()
+        }
+    }
+
+    async fn held(key: &str) -> Arc<Held> {
+        let directory = Embedded::alone(NodeId::parse("o1").expect("a name"));
+        let key = StreamKey::parse(key).expect("a key");
+        let record = StreamRecord {
+            key: key.clone(),
+            node: directory.node().clone(),
+            epoch: Epoch::new(7, 1),
+            identity: None,
+            protocol: "rtmp".to_owned(),
+            state: StreamState::Waiting,
+            since: 1_767_225_540_000,
+            numbering: Numbering::default(),
+        };
+        let claim = directory.claim(record, None).await.expect("free");
+        let held = directory.lookup(&key).expect("claimed");
+        drop(claim);
+        held
+    }
+
+    #[test]
+    fn the_origin_tells_and_viewers_of_all_nodes_are_added() {
+        let served = [
+            told("e1", Part::Pulled, Some(7), 3),
+            told("o1", Part::Origin, Some(7), 1),
+            told("e2", Part::Pulled, Some(7), 0),
+            told("e3", Part::Waiting, None, 2),
+        ];
+        let stream = stream(&served, None, &[], NOW).expect("published");
+        assert_eq!(stream.encoder.as_deref(), Some("told by o1"));
+        assert_eq!(stream.viewers, 6);
+        assert_eq!(stream.viewers_by_protocol.get("rtmp"), Some(&6));
+    }
+
+    #[test]
+    fn of_two_origins_the_newer_publish_counts() {
+        let served = [
+            told("o1", Part::Origin, Some(7), 0),
+            told("o2", Part::Origin, Some(8), 0),
+            told("e1", Part::Pulled, Some(9), 0),
+        ];
+        let by = |served: &[Served]| stream(served, None, &[], NOW).and_then(|it| it.encoder);
+        assert_eq!(by(&served[..2]).as_deref(), Some("told by o2"));
+        assert_eq!(by(&served).as_deref(), Some("told by e1"));
+    }
+
+    #[test]
+    fn what_nobody_publishes_is_no_stream() {
+        let served = [told("e1", Part::Waiting, None, 2)];
+        assert_eq!(stream(&served, None, &[], NOW), None);
+        assert_eq!(stream(&[], None, &[], NOW), None);
+    }
+
+    #[test]
+    fn viewers_of_a_silent_node_are_known_from_the_node_it_pulls_from() {
+        let mut origin = told("o1", Part::Origin, Some(7), 1);
+        for node in ["e1", "e2"] {
+            let rtmp = BTreeMap::from([("rtmp".to_owned(), 5)]);
+            origin.edges.insert(node.to_owned(), rtmp);
+        }
+        let served = [origin, told("e2", Part::Pulled, Some(7), 4)];
+        let silent = ["e1".to_owned()];
+        let stream = stream(&served, None, &silent, NOW).expect("published");
+        assert_eq!(stream.viewers, 1 + 5 + 4);
+    }
+
+    #[tokio::test]
+    async fn of_a_silent_origin_the_directory_tells() {
+        let records = [held("live/cam").await, held("live/other").await];
+        let served = [told("e1", Part::Pulled, Some(7), 3)];
+        let merged = streams(served.into_iter(), &records, &["o1".to_owned()], NOW);
+        let keys: Vec<_> = merged.iter().map(|it| it.stream_key.as_str()).collect();
+        assert_eq!(keys, ["live/cam", "live/other"]);
+        assert_eq!(merged[0].encoder.as_deref(), Some("told by e1"));
+        let other = &merged[1];
+        assert_eq!((other.state, other.active), (State::Waiting, false));
+        assert_eq!(other.origin.as_deref(), Some("o1"));
+        assert_eq!((other.epoch, other.duration), (Some(7), Some(60)));
+        assert_eq!(other.video_codec, None);
+    }
+}

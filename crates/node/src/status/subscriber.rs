@@ -1,0 +1,40 @@
+//! Somebody who watches, as the API shows it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// One viewer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Subscriber {
+    /// Its name in the cluster, for disconnecting it.
+    pub id: String,
+    /// The node it is connected to.
+    pub node: String,
+    /// What it speaks: `rtmp`.
+    pub protocol: String,
+    /// Where it is connected from.
+    pub address: String,
+    /// When it began to watch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// For how long it has watched, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
+}
+
+/// All viewers of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Subscribers {
+    /// The stream.
+    pub stream_key: String,
+    /// In the order of nodes, and of their coming.
+    pub subscribers: Vec<Subscriber>,
+    /// How many there are; more than are listed where they are too many for one answer.
+    pub total: usize,
+    /// The nodes that did not answer: their viewers are missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<String>,
+}
