@@ -16,7 +16,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let settings = ["log.format=json", "log.level=info,weir_node=debug"];
+        let settings = [
+            "log.format=json",
+            "log.level=info,weir_node=debug",
+            // Many tests share these processors: nobody is to be refused for what the others do.
+            "limits.headroom=1",
+        ];
         Self {
             name: "node".to_owned(),
             settings: settings.map(str::to_owned).into(),

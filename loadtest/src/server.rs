@@ -145,6 +145,8 @@ impl Server {
         set("limits.connections", "0");
         set("limits.streams", "0");
         set("limits.connections_per_address", "0");
+        // A processor that is busy is what is wanted here.
+        set("limits.headroom", "1");
         for (key, value) in &spec.options {
             match key.as_str() {
                 "coalesce" => set("egress.coalesce", value),

@@ -7,7 +7,7 @@ use testkit::{Clip, Recipe};
 use tokio::time::{Instant, sleep};
 use weir_cluster::{Cluster, Encoder, EncoderOptions, Viewer};
 
-use crate::owners::{in_directory, served};
+use crate::owners::{Owners, in_directory, served};
 use crate::trace::{Trace, undisturbed};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -131,6 +131,19 @@ impl Stage {
         }
     }
 
+    /// Waits until the directory says that these nodes have these streams and no others, with the
+    /// epochs that they serve.
+    async fn says(&self, streams: &[(&str, &str)]) -> Owners {
+        let served = served(&self.cluster, streams);
+        let says_so = async || {
+            let says = in_directory(&self.cluster).await;
+            (says.as_ref() == Some(&served)).then_some(())
+        };
+        let what = format!("the directory to say {served:?}");
+        self.cluster.until(&what, RECONCILED, says_so).await;
+        served
+    }
+
     /// Nobody was disturbed, or missed anything of what was sent since it came.
     fn nobody_noticed(&self) {
         let seen: Vec<_> = self.audience.iter().map(|one| one.viewer.seen()).collect();
@@ -236,9 +249,8 @@ async fn outage(loss: Loss, length: Duration) {
     }
     let back = Instant::now();
     println!("back after {:?}", back - lost);
-    let served = served(
-        &stage.cluster,
-        &[
+    let served = stage
+        .says(&[
             ("live/known", "o1"),
             ("live/back", "o1"),
             ("live/moves", "o1"),
@@ -246,15 +258,8 @@ async fn outage(loss: Loss, length: Duration) {
             ("live/still", "o1"),
             ("live/fresh", "o2"),
             ("live/new", "o2"),
-        ],
-    );
-    let mut last = None;
-    let says_so = async || {
-        last = in_directory(&stage.cluster).await;
-        (last.as_ref() == Some(&served)).then_some(())
-    };
-    let what = "the directory to say what is served";
-    stage.cluster.until(what, RECONCILED, says_so).await;
+        ])
+        .await;
     println!("reconciled after {:?}", back.elapsed());
     // It stays like that when all have settled.
     for node in stage.cluster.nodes() {
@@ -274,4 +279,34 @@ async fn outage(loss: Loss, length: Duration) {
         );
         assert_eq!(node.log.errors(), [""; 0], "{}", node.name());
     }
+}
+
+#[tokio::test]
+async fn an_origin_that_dies_while_the_directory_is_away_is_replaced() {
+    let cluster = Cluster::builder().etcd(1).origins(2).edges(2);
+    let cluster = cluster.set(TOKEN).set("limits.headroom=1");
+    let mut stage = Stage {
+        cluster: cluster.start().await,
+        clip: Clip::of(Recipe::H264_AAC),
+        encoders: Vec::new(),
+        audience: Vec::new(),
+    };
+    stage.publish("live/cam", "o1").await;
+    stage.play("live/cam", "e1").await;
+    stage.cluster.etcd().kill_all().await;
+    let away = "weir_directory_up";
+    stage.cluster.sum_becomes(away, 0.0, LIMIT).await;
+    let died = Instant::now();
+    stage.cluster.node("o1").kill().await;
+    let encoder = stage.encoder("live/cam");
+    encoder.switch(&[&stage.url("live/cam", "o2")]);
+    encoder.accepted_times(2, LIMIT).await;
+    stage.all_go_on().await;
+    println!("goes on {:?} after the death", died.elapsed());
+    stage.play("live/cam", "e2").await;
+    stage.all_go_on().await;
+    stage.cluster.etcd().restart_all().await;
+    stage.says(&[("live/cam", "o2")]).await;
+    stage.all_go_on().await;
+    stage.nobody_noticed();
 }

@@ -61,10 +61,10 @@ pub(crate) fn published(node: &Node, key: &str) -> u64 {
     let lines = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let epochs = lines.filter_map(|line: Value| {
+    let mut epochs = lines.filter_map(|line: Value| {
         let is_it = line["message"] == "published" && line["span"]["key"] == key;
         is_it.then(|| line["epoch"].as_u64())?
     });
-    let last = epochs.last();
+    let last = epochs.next_back();
     last.unwrap_or_else(|| panic!("{} never published {key}:\n{text}", node.name()))
 }

@@ -141,7 +141,8 @@ async fn fight(cluster: &Cluster, stream: &str, at: [(&str, &Place); 2], refusal
             .then_some(())
     };
     let what = format!("peace between two encoders of {stream}");
-    cluster.until(&what, LIMIT * 10, peace).await;
+    let limit = LIMIT + Duration::from_millis(300) * u32::try_from(refusals).expect("few");
+    cluster.until(&what, limit, peace).await;
     let times = count();
     println!("{stream}: taken {times:?} times");
     assert!(times.iter().sum::<usize>() <= 8, "{stream}: {times:?}");

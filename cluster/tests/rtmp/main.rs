@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod captures;
+mod full;
 mod gather;
 mod http;
 mod interop;

@@ -6,6 +6,9 @@
 //! ```ignore
 //! directory::contract_cases!(MyBackend::start().await);
 //! ```
+//!
+//! A backend that knows no time but tokio's passes it without waiting:
+//! `contract_cases!(start_paused = true, …)`.
 
 mod claims;
 mod nodes;
@@ -65,7 +68,10 @@ pub trait Backend: Send + Sync {
 #[macro_export]
 macro_rules! contract_cases {
     ($backend:expr) => {
-        $crate::contract_cases!($backend;
+        $crate::contract_cases!(start_paused = false, $backend);
+    };
+    (start_paused = $paused:literal, $backend:expr) => {
+        $crate::contract_cases!($paused, $backend;
             a_claim_is_known_to_all_until_it_is_released,
             of_many_who_claim_a_key_one_gets_it,
             only_a_higher_epoch_supersedes_exactly_what_it_saw,
@@ -98,9 +104,9 @@ macro_rules! contract_cases {
             a_restored_snapshot_brings_nothing_back,
         );
     };
-    ($backend:expr; $($case:ident,)+) => {
+    ($paused:literal, $backend:expr; $($case:ident,)+) => {
         $(
-            #[tokio::test]
+            #[tokio::test(start_paused = $paused)]
             async fn $case() {
                 $crate::contract::$case(&$backend).await;
             }

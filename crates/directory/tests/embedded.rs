@@ -73,7 +73,10 @@ impl Backend for Memory {
     }
 }
 
-directory::contract_cases!(Memory(Embedded::new(), Mutex::default()));
+directory::contract_cases!(
+    start_paused = true,
+    Memory(Embedded::new(), Mutex::default())
+);
 
 #[tokio::test]
 async fn a_watch_that_is_overtaken_lists_anew() {

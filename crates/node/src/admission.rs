@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many refused peers at a time are told why; further ones are just closed.
 const EXPLAINED: usize = 64;
@@ -49,7 +49,7 @@ impl Admission {
 
     pub(crate) fn admit(&self, address: IpAddr) -> Admitted {
         let address = address.to_canonical();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
         let refusal = if self.total > 0 && counts.all >= self.total {
             Some(format!(
@@ -65,27 +65,39 @@ impl Admission {
         } else {
             None
         };
-        match refusal {
-            None => {
-                counts.all += 1;
-                *counts.by_address.entry(address).or_default() += 1;
-                Admitted::Yes(Permit {
-                    counts: Arc::clone(&self.counts),
-                    address: Some(address),
-                })
-            }
-            Some(_) if counts.explained >= EXPLAINED => Admitted::Closed,
-            Some(why) => {
-                counts.explained += 1;
-                Admitted::Refused(
-                    Permit {
-                        counts: Arc::clone(&self.counts),
-                        address: None,
-                    },
-                    why,
-                )
-            }
+        if let Some(why) = refusal {
+            drop(counts);
+            return self.refuse(why);
         }
+        counts.all += 1;
+        *counts.by_address.entry(address).or_default() += 1;
+        Admitted::Yes(self.permit(Some(address)))
+    }
+
+    /// Lets a connection in for as long as it takes to say why it has to leave.
+    pub(crate) fn refuse(&self, why: String) -> Admitted {
+        let mut counts = self.counts();
+        if counts.explained >= EXPLAINED {
+            return Admitted::Closed;
+        }
+        counts.explained += 1;
+        Admitted::Refused(self.permit(None), why)
+    }
+
+    /// How many connections there are, without those that are being refused.
+    pub(crate) fn connections(&self) -> usize {
+        self.counts().all
+    }
+
+    fn permit(&self, address: Option<IpAddr>) -> Permit {
+        Permit {
+            counts: Arc::clone(&self.counts),
+            address,
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

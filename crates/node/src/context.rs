@@ -1,4 +1,4 @@
-//! What all parts of a node share: configuration, clock, pace, admission, metrics.
+//! What all parts of a node share: configuration, clock, pace, admission, headroom, metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,6 +7,7 @@ use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::cluster::Leave;
 use crate::config::Config;
+use crate::headroom::{self, Headroom};
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) pace: Pace,
     pub(crate) auth: Auth,
     pub(crate) admission: Admission,
+    pub(crate) headroom: Headroom,
     pub(crate) metrics: Metrics,
     pub(crate) membership: Membership,
     pub(crate) feuds: Feuds,
@@ -33,13 +35,17 @@ impl Context {
     pub(crate) fn new(config: Config, membership: Membership) -> Context {
         let limits = &config.limits;
         let workers = tokio::runtime::Handle::current().metrics().num_workers();
+        let admission = Admission::new(limits.connections, limits.connections_per_address);
+        let metrics = Metrics::new();
+        let may_use = headroom::Limits::of(limits);
         Context {
+            headroom: Headroom::new(may_use, workers, admission.clone(), metrics.sent()),
             rtmp: Arc::new(config.session()),
             clock: Clock::start(),
             pace: Pace::new(config.egress.coalesce, workers),
             auth: Auth::new(&config.auth),
-            admission: Admission::new(limits.connections, limits.connections_per_address),
-            metrics: Metrics::new(),
+            admission,
+            metrics,
             membership,
             feuds: Feuds::default(),
             leave: Leave::default(),
@@ -52,7 +58,7 @@ impl Context {
 impl Context {
     /// The share of the node that is in use.
     pub(crate) fn load(&self) -> f64 {
-        self.pace.busy().clamp(0.0, 1.0)
+        self.headroom.load()
     }
 }
 

@@ -177,10 +177,12 @@ impl Node {
         } else {
             Err("the directory has not been reached since the start".to_owned())
         };
+        let headroom = self.inner.context.headroom.ready();
         vec![
             ("listeners", listeners),
             ("directory", directory),
             ("drain", drain),
+            ("headroom", headroom),
         ]
     }
 

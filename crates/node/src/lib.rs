@@ -27,6 +27,7 @@ mod context;
 mod fanout;
 mod gate;
 mod handle;
+mod headroom;
 mod keeper;
 mod listener;
 mod locate;

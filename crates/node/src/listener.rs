@@ -130,7 +130,11 @@ async fn accept(arguments: Arguments) {
         };
         // `[::]` shows IPv4 peers in IPv6 form, which nobody looks for in a log.
         let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
-        let (permit, refusal) = match context.admission.admit(addr.ip()) {
+        let admitted = match context.headroom.refuses_connections() {
+            None => context.admission.admit(addr.ip()),
+            Some(full) => context.admission.refuse(full.to_string()),
+        };
+        let (permit, refusal) = match admitted {
             Admitted::Yes(permit) => (permit, None),
             Admitted::Refused(permit, why) => (permit, Some(why)),
             Admitted::Closed => {

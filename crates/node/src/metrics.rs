@@ -3,6 +3,8 @@
 #[cfg(test)]
 pub(crate) mod recorded;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use media::DropReason;
@@ -12,10 +14,13 @@ use metrics::{
 };
 
 use crate::gate::Reason;
+use crate::headroom::Resource;
 
 /// The handles of one node.
 pub(crate) struct Metrics {
     egress: Counter,
+    /// The same over all protocols, where it can be read.
+    sent: Arc<AtomicU64>,
     delivery: Histogram,
     join: Histogram,
     skipped_video: Counter,
@@ -45,11 +50,14 @@ impl Drop for Held {
 impl Metrics {
     pub(crate) fn new() -> Metrics {
         describe();
+        // There from the start, so that their first increase shows.
+        drop(Resource::ALL.map(viewers_refused));
         let dropped =
             |reason: &'static str| counter!("weir_tags_dropped_total", "reason" => reason);
         let tags = |kind: &'static str| counter!("weir_tags_total", "kind" => kind);
         Metrics {
             egress: counter!("weir_egress_bytes_total", "protocol" => "rtmp"),
+            sent: Arc::default(),
             delivery: histogram!("weir_delivery_seconds", "protocol" => "rtmp"),
             join: histogram!("weir_join_seconds", "protocol" => "rtmp"),
             skipped_video: dropped("slow_viewer"),
@@ -61,9 +69,19 @@ impl Metrics {
         }
     }
 
+    /// All bytes that were sent to players so far.
+    pub(crate) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
+    }
+
+    fn count_sent(&self, bytes: usize) {
+        self.egress.increment(bytes as u64);
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// A burst of tags, the oldest of that age, reached so many players.
     pub(crate) fn delivered(&self, bytes: usize, players: usize, age: Duration) {
-        self.egress.increment(bytes as u64);
+        self.count_sent(bytes);
         if players > 0 {
             self.delivery.record_many(age.as_secs_f64(), players);
         }
@@ -71,7 +89,7 @@ impl Metrics {
 
     /// Bytes written to one player alone; of what is delivered live in them, the oldest has that age.
     pub(crate) fn delivered_alone(&self, bytes: usize, age: Option<Duration>) {
-        self.egress.increment(bytes as u64);
+        self.count_sent(bytes);
         if let Some(age) = age {
             self.delivery.record(age.as_secs_f64());
         }
@@ -163,10 +181,19 @@ impl Metrics {
         gauge!("weir_draining").set(if draining { 1.0 } else { 0.0 });
     }
 
-    /// The share of the processors that is free.
+    /// A viewer was turned away, for want of that.
+    pub(crate) fn viewer_refused(&self, resource: Resource) {
+        viewers_refused(resource).increment(1);
+    }
+
+    /// The free share of what is used most.
     pub(crate) fn headroom(&self, free: f64) {
         gauge!("weir_headroom_ratio").set(free);
     }
+}
+
+fn viewers_refused(resource: Resource) -> Counter {
+    counter!("weir_viewers_refused_total", "resource" => resource.name())
 }
 
 fn describe() {
@@ -214,6 +241,10 @@ fn describe() {
     describe_gauge!("weir_draining", "1 while the node drains");
     describe_gauge!(
         "weir_headroom_ratio",
-        "Share of the processors that is free"
+        "Free share of what is used most: processors, egress, descriptors or memory"
+    );
+    describe_counter!(
+        "weir_viewers_refused_total",
+        "Viewers turned away from a full node, by what it was short of"
     );
 }

@@ -10,7 +10,7 @@ mod warm;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use directory::{Held, StreamRecord};
 use media::StreamKey;
@@ -418,15 +418,7 @@ impl State {
 }
 
 async fn follow_load(context: Arc<Context>) {
-    let follow = context.pace.clone().follow();
-    let report = async {
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            ticks.tick().await;
-            context
-                .metrics
-                .headroom((1.0 - context.pace.busy()).max(0.0));
-        }
-    };
-    tokio::join!(follow, report);
+    let pace = context.pace.clone().follow();
+    let headroom = context.headroom.follow(&context.metrics);
+    tokio::join!(pace, headroom);
 }

@@ -141,7 +141,8 @@ fn adapt(gather: Duration, busy: f64, writes: f64) -> Duration {
     }
 }
 
-fn processor_time() -> Duration {
+/// How long the threads of this process have run.
+pub(crate) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(
         time.tv_sec.unsigned_abs(),

@@ -26,6 +26,8 @@ async fn node(change: impl FnOnce(&mut Config)) -> Node {
     let mut config = Config::default();
     config.rtmp.listen = Some("127.0.0.1:0".parse().expect("an address"));
     config.egress.coalesce = Coalesce::Fixed(Duration::ZERO);
+    // The tests of this process share its processors.
+    config.limits.headroom = 1.0;
     change(&mut config);
     Node::start(config).await.expect("a node")
 }

@@ -126,6 +126,15 @@ impl InProcess {
     }
 }
 
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        for life in self.lives.iter_mut().filter_map(Option::take) {
+            // To wait for it would hold the test's own thread.
+            life.runtime.shutdown_background();
+        }
+    }
+}
+
 fn id(name: &str) -> NodeId {
     NodeId::parse(name).expect("a name")
 }

@@ -41,6 +41,8 @@ enum Step {
     Publish(usize, usize),
     /// A viewer leaves, and one comes to this node.
     Watch(usize, usize),
+    /// Nothing happens for so many tenths of a second: leases and patience run out.
+    Wait(usize),
 }
 
 /// A walk on its way.
@@ -81,14 +83,26 @@ impl<W: World> Walk<W> {
         walk
     }
 
-    /// Goes one step further.
+    /// Goes one step further, or a few at once.
     pub(super) async fn step(&mut self) {
-        let step = self.choose();
         let began = Instant::now();
-        self.history.push(format!("{step:?}"));
-        self.take(step).await;
-        self.settles(&format!("{step:?}")).await;
-        println!("{:>3} {step:?}: {:?}", self.history.len(), began.elapsed());
+        let mut steps = Vec::new();
+        loop {
+            let step = self.choose();
+            steps.push(step);
+            self.history.push(format!("{step:?}"));
+            self.take(step).await;
+            self.observe();
+            if self.dice.below(3) != 0 {
+                break;
+            }
+        }
+        let what = self.settles(&format!("{steps:?}")).await;
+        let took = began.elapsed();
+        println!(
+            "{:>4} {steps:?}: {took:?}, at last {what}",
+            self.history.len()
+        );
     }
 
     /// Makes all well again, and lets everybody go.
@@ -139,7 +153,7 @@ impl<W: World> Walk<W> {
             let fine = self.nodes(Condition::Fine);
             let ill: Vec<_> = (0..NODES).filter(|node| !fine.contains(node)).collect();
             let any = self.dice.below(NODES);
-            let step = match self.dice.below(10) {
+            let step = match self.dice.below(11) {
                 0..4 if fine.len() > 1 => {
                     let node = self.dice.one_of(&fine).unwrap_or(any);
                     match self.dice.below(4) {
@@ -167,6 +181,7 @@ impl<W: World> Walk<W> {
                     }
                 }
                 9 => Step::Watch(self.dice.below(WATCHERS), any),
+                10 => Step::Wait(self.dice.below(30)),
                 _ => continue,
             };
             return step;
@@ -225,6 +240,10 @@ impl<W: World> Walk<W> {
                 self.recovers(node);
             }
             Step::Expire(node) => self.world.expire(node).await,
+            Step::Wait(tenths) => {
+                let tenths = u64::try_from(tenths).unwrap_or(0);
+                sleep(Duration::from_millis(100 * tenths)).await;
+            }
             Step::Publish(stream, node) => self.publish(stream, node),
             Step::Watch(watcher, node) => {
                 // What it saw is judged before it goes.
@@ -247,7 +266,7 @@ impl<W: World> Walk<W> {
 
     /// Encoders that look for another node go to one that is fine.
     fn tell_encoders(&mut self) {
-        for stream in 0..self.streams.len() {
+        for (stream, name) in STREAMS.iter().enumerate() {
             let at = self.streams[stream].at;
             let stays = matches!(self.conditions[at], Condition::Fine | Condition::Cut);
             let fine = self.nodes(Condition::Fine);
@@ -255,7 +274,7 @@ impl<W: World> Walk<W> {
                 true => at,
                 false => self.dice.one_of(&fine).expect("one is fine"),
             };
-            let url = self.publish_url(STREAMS[stream], next);
+            let url = self.publish_url(name, next);
             self.streams[stream].at = next;
             self.streams[stream].encoder.next(&[&url]);
         }
@@ -282,17 +301,18 @@ impl<W: World> Walk<W> {
         observe(&mut self.streams, &mut self.watchers);
     }
 
-    /// Waits until all is as it should be.
-    async fn settles(&mut self, after: &str) {
+    /// Waits until all is as it should be; what was not, at last.
+    async fn settles(&mut self, after: &str) -> String {
         let began = Instant::now();
+        let mut last = String::new();
         loop {
             self.observe();
-            let what = match self.complaint(began).await {
-                None => return,
-                Some(what) => what,
-            };
+            match self.complaint(began).await {
+                None => return last,
+                Some(what) => last = what,
+            }
             if began.elapsed() > LIMIT {
-                self.fails(after, &what);
+                self.fails(after, &last);
             }
             sleep(LOOK).await;
         }

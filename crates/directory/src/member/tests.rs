@@ -200,3 +200,14 @@ async fn a_setting_for_no_time_is_one_for_a_second_and_one_for_ever_is_none() {
         Duration::from_secs(2)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_long_ago_takes_no_doubt_away() {
+    let hub = Hub::new();
+    let a = join(&hub, "a");
+    up(&a).await;
+    let now = a.shared.state().generation;
+    a.shared.doubt_lease(now);
+    a.shared.doubt_lease(now - 1);
+    assert!(a.shared.is_doubted(now));
+}

@@ -437,6 +437,23 @@ fn node_item(record: &NodeRecord, revision: i64) -> Item {
     }
 }
 
+#[tokio::test]
+async fn what_is_given_back_and_cannot_be_read_is_forgotten() {
+    let (mut state, mut changes) = state();
+    let id = claimed(&mut state, 5, 2);
+    assert!(state.disown(&key(), id));
+    while changes.try_next().is_some() {}
+    let value = br#"{"version":9}"#.to_vec();
+    let there = Outcome::Differs(Some(Item {
+        value,
+        ..item(&record("b", 6), 3)
+    }));
+    assert!(state.wrote(&key(), None, LEASE, there).is_err());
+    state.forget(&key());
+    assert_eq!((state.claims.count(), state.dirty.len()), (0, 0));
+    assert_eq!(changes.try_next(), None, "nothing of ours is lost");
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_a_node_was_before_a_restored_snapshot_is_not_believed() {
     let (mut state, mut changes) = state();

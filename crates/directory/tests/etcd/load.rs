@@ -92,8 +92,6 @@ async fn thousands_of_claims_hang_on_one_lease() {
     })
     .await;
     println!("they were claimed again in {:?}", began.elapsed());
-    // Built for speed, and on a machine that is not busy otherwise.
-    assert!(cfg!(debug_assertions) || began.elapsed() < Duration::from_secs(10));
     in_the_end("all are known again", || b.streams().len() == MANY).await;
     let after = admin.get("x", None).await.expect("answers");
     let after = after.header().expect("a header").revision();

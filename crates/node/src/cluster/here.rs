@@ -60,14 +60,15 @@ impl Here {
         let known = record.map(recorded).unwrap_or_default();
         let config = &self.context.config.node;
         let draining = leaving || known.draining;
+        let has_room = self.context.headroom.ready().is_ok();
         let mut node = Node {
             id: self.id.clone(),
             role: config.role.name().to_owned(),
             zone: config.zone.clone(),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            load: Some(share(self.context.pace.busy())),
+            load: Some(share(self.context.load())),
             draining,
-            ready: Some(listens == Some(true) && !draining),
+            ready: Some(listens == Some(true) && !draining && has_room),
             started_at: Some(Timestamp::from_millis(self.started)),
             uptime: Some(u64::try_from((self.now() - self.started) / 1000).unwrap_or(0)),
             ..known

@@ -31,9 +31,6 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// forgotten is an error of the connection, and after too many of them it is cut, with all that goes on there.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// So many such errors in all.
-const MAX_ERRORS: usize = 1 << 16;
-
 /// A connection; closed a while after the last one dropped it.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -125,7 +122,6 @@ async fn speak<I: Read + Write + Unpin + Send + 'static>(
         .max_frame_size(tuning.frame_bytes)
         .max_concurrent_reset_streams(usize::try_from(tuning.max_streams).unwrap_or(usize::MAX))
         .reset_stream_duration(REMEMBERED)
-        .max_local_error_reset_streams(MAX_ERRORS)
         .keep_alive_interval(tuning.ping_interval)
         .keep_alive_timeout(tuning.ping_timeout)
         .keep_alive_while_idle(true)

@@ -115,3 +115,25 @@ impl Slot {
         self.open().is_some() || self.connecting().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nodes_that_are_gone_are_forgotten() {
+        let auth = Auth::secret("a secret of all nodes").expect("long enough");
+        let pool = Pool::new(auth, Tuning::default());
+        for _ in 0..10 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+            let address = listener.local_addr().expect("has an address").to_string();
+            drop(listener);
+            let refused = pool.connection(&address, 0).await;
+            assert!(matches!(refused, Err(Error::Connect { .. })), "{refused:?}");
+            // The last one is looked at when the next comes.
+            assert_eq!(lock(&pool.peers).len(), 1);
+        }
+    }
+}

@@ -290,6 +290,24 @@ fn trusting() -> Tuning {
 }
 
 #[tokio::test]
+async fn a_connection_waits_for_the_next_pull_however_long_it_was_in_use() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin(epoch(5), 0);
+    Encoder::default().start(&mut publisher);
+    let way = Way::to(&origin.peer).await;
+    let linger = Duration::from_millis(200);
+    let edge = Client::new(member("edge"), secret(), Tuning { linger, ..tuning() });
+    let (_, pulling) = pull(&edge, &way.peer, "a").await;
+    tokio::time::sleep(linger * 5 / 2).await;
+    drop(pulling);
+    // The node has heard of it, so nothing of the pull is left.
+    until(|| origin.node.feeds() == 0).await;
+    pull(&edge, &way.peer, "a").await;
+    assert_eq!(way.made(), 1);
+}
+
+#[tokio::test]
 async fn an_origin_that_is_dead_without_a_word_is_noticed() {
     let origin = serve(secret(), trusting()).await;
     let ring = origin.node.stream("a", Limits::default()).ring;

@@ -205,6 +205,36 @@ async fn a_pull_that_never_says_what_it_wants_is_ended() {
 }
 
 #[tokio::test]
+async fn a_node_that_calls_itself_is_told_so_even_if_it_does_not_say_that_it_waits() {
+    let origin = origin().await;
+    let mut calls = raw::client(origin.peer.address()).await;
+    let wanted = wire::Subscribe {
+        key: "live/a".to_owned(),
+        ..Default::default()
+    };
+    let up = wire::Up {
+        kind: Some(wire::up::Kind::Subscribe(wanted)),
+    };
+    let mut request = Request::new(stream::iter([up]).chain(stream::pending()));
+    *request.metadata_mut() = raw::sign(
+        &member("origin"),
+        &origin.peer,
+        "Pull",
+        &secret(),
+        unix_millis(),
+    );
+    let answer = soon(calls.pull(request)).await.expect("an answer");
+    let said = soon(answer.into_inner().message()).await.expect("no error");
+    let Some(Kind::End(end)) = said.and_then(|down| down.kind) else {
+        panic!("it would feed itself");
+    };
+    assert_eq!(
+        end.refusal.map(|refusal| refusal.code()),
+        Some(wire::refusal::Code::Loop)
+    );
+}
+
+#[tokio::test]
 async fn who_talks_without_end_is_heard_at_leisure() {
     let origin = origin().await;
     let ring = origin.node.stream("a", Limits::default()).ring;

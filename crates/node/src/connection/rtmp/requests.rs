@@ -217,6 +217,11 @@ impl Conversation {
             return Ok(());
         }
         self.context.metrics.auth("play", "allowed");
+        if let Some(full) = self.context.headroom.refuses_viewers() {
+            self.context.metrics.viewer_refused(full.resource);
+            self.refuse_play(play, PlayRefusal::Failed, &full.to_string());
+            return Ok(());
+        }
         let wants = Wants::both(tracks);
         let request = SubscribeRequest {
             peer: std::sync::Arc::clone(&self.peer),
