@@ -11,7 +11,7 @@ use super::fake::{self, Proof};
 use super::support::*;
 use crate::client::raw;
 use crate::clock::unix_millis;
-use crate::{About, End, Error, Event, Subscribe};
+use crate::{About, Action, End, Error, Event, Query, RefusalCode, Subscribe};
 
 /// What the origin says first to an edge that sends these bytes.
 async fn answer(up: &[u8]) -> Option<Kind> {
@@ -123,4 +123,23 @@ async fn an_origin_that_speaks_what_was_not_offered_is_not_believed() {
     let peer = fake::serve(vec![down], Proof::True).await;
     let pulled = soon(client("edge").pull(&peer, Subscribe::new(key("a")))).await;
     assert!(matches!(pulled, Err(Error::Malformed(_))), "{pulled:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_know_a_call_has_refused_it() {
+    let peer = fake::serve(Vec::new(), Proof::True).await;
+    let edge = client("edge");
+    let acted = soon(edge.act(&peer, Action::Drain)).await;
+    let Err(Error::Refused(refusal)) = acted else {
+        panic!("{acted:?}");
+    };
+    assert_eq!(refusal.code, RefusalCode::Unsupported);
+    let located = soon(edge.locate(&peer, &key("a"))).await;
+    let Err(Error::Refused(refusal)) = located else {
+        panic!("{located:?}");
+    };
+    assert_eq!(refusal.code, RefusalCode::Invalid);
+    // An answer of a kind that we do not know.
+    let said = soon(edge.status(&peer, &Query::Node)).await;
+    assert!(matches!(said, Err(Error::Malformed(_))), "{said:?}");
 }
