@@ -93,8 +93,9 @@ impl Way {
 async fn carry(near: TcpStream, far: TcpStream, cut: Option<usize>, state: Arc<State>) {
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
+    let up = AtomicUsize::default();
     tokio::select! {
-        () = copy(near_in, far_out, usize::MAX, &state, &AtomicUsize::default()) => {}
+        () = copy(near_in, far_out, usize::MAX, &state, &up) => {}
         () = copy(far_in, near_out, cut.unwrap_or(usize::MAX), &state, &state.down) => {}
     }
     state.open.fetch_sub(1, Ordering::SeqCst);
