@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use testkit::{Clip, Recipe};
 use tokio::time::Instant;
-use weir_cluster::{Builder, Cluster, Encoder, EncoderOptions, FfmpegEncoder, Viewer};
+use weir_cluster::{
+    Builder, Cluster, Encoder, EncoderOptions, FfmpegEncoder, Network, Side, Viewer,
+};
 
 use crate::decoder::Decoder;
 use crate::trace::{Run, Trace, undisturbed};
@@ -24,21 +26,54 @@ enum Known {
     NotAtAll,
 }
 
+/// How an origin dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    /// It is killed, and its system closes its connections.
+    OfProcess,
+    /// Its machine loses power: nobody hears anything of it any more.
+    OfMachine,
+}
+
 #[tokio::test]
 async fn viewers_stay_when_the_origin_dies_under_an_encoder_with_a_token() {
-    fail_over(Known::ByToken, 50, 1).await;
+    let cluster = cluster(Known::ByToken).start().await;
+    fail_over(&cluster, Known::ByToken, Death::OfProcess, 50, 1).await;
 }
 
 #[tokio::test]
 async fn viewers_stay_when_the_origin_dies_and_its_lease_decides() {
-    fail_over(Known::NotAtAll, 50, 1).await;
+    let cluster = cluster(Known::NotAtAll).start().await;
+    fail_over(&cluster, Known::NotAtAll, Death::OfProcess, 50, 1).await;
+}
+
+#[tokio::test]
+async fn viewers_stay_when_the_machine_dies_under_an_encoder_with_a_token() {
+    let Some(network) = Network::isolated_or_skip() else {
+        return;
+    };
+    let cluster = cluster(Known::ByToken).network(network).start().await;
+    fail_over(&cluster, Known::ByToken, Death::OfMachine, 20, 1).await;
+}
+
+#[tokio::test]
+async fn viewers_stay_when_the_machine_dies_and_its_lease_decides() {
+    let Some(network) = Network::isolated_or_skip() else {
+        return;
+    };
+    // So long that the edges have found out that they hear nothing any more, and call again and again.
+    let cluster = cluster(Known::NotAtAll).set("directory.lease_ttl=8s");
+    let cluster = cluster.network(network).start().await;
+    fail_over(&cluster, Known::NotAtAll, Death::OfMachine, 20, 1).await;
 }
 
 #[tokio::test]
 #[ignore = "takes two minutes"]
 async fn many_viewers_stay_while_origins_die_one_after_the_other() {
-    fail_over(Known::ByToken, 400, 8).await;
-    fail_over(Known::NotAtAll, 400, 4).await;
+    for (known, deaths) in [(Known::ByToken, 8), (Known::NotAtAll, 4)] {
+        let cluster = cluster(known).start().await;
+        fail_over(&cluster, known, Death::OfProcess, 400, deaths).await;
+    }
 }
 
 #[tokio::test]
@@ -83,8 +118,7 @@ fn cluster(known: Known) -> Builder {
 }
 
 /// Origins that have the stream die one after the other, while that many watch at two edges.
-async fn fail_over(known: Known, viewers: usize, deaths: usize) {
-    let cluster = cluster(known).start().await;
+async fn fail_over(cluster: &Cluster, known: Known, death: Death, viewers: usize, deaths: usize) {
     let origins = ["o1", "o2"].map(|name| cluster.node(name));
     let token = match known {
         Known::ByToken => "?token=secret",
@@ -94,6 +128,7 @@ async fn fail_over(known: Known, viewers: usize, deaths: usize) {
     let clip = Clip::of(Recipe::H264_AAC);
     let encoder = EncoderOptions::new(&[&urls[0], &urls[1]], &clip.tags)
         .stamped("cam")
+        .from(&cluster.place("encoder"))
         .start();
     encoder.accepted_times(1, LIMIT).await;
 
@@ -105,18 +140,23 @@ async fn fail_over(known: Known, viewers: usize, deaths: usize) {
     decoder.goes_on(20, LIMIT).await;
 
     let mut outages = Vec::new();
-    for death in 1..=deaths {
-        let dies = origins[(death - 1) % origins.len()];
+    for count in 1..=deaths {
+        let dies = origins[(count - 1) % origins.len()];
         let killed = Instant::now();
+        if death == Death::OfMachine {
+            cluster.partition(dies.name(), Side::Everything);
+            // It has a way to find out that it goes nowhere; how long that takes is not the point.
+            encoder.switch(&[&urls[count % urls.len()]]);
+        }
         dies.kill().await;
-        let back = encoder.accepted_times(death + 1, LIMIT).await;
+        let back = encoder.accepted_times(count + 1, LIMIT).await;
         outages.push(back - killed);
         let waited = back - killed > LEASE;
         assert_eq!(waited, known == Known::NotAtAll, "{outages:?}");
         all_go_on(&viewers, 100).await;
         decoder.goes_on(40, LIMIT).await;
-        has_it(&cluster, origins[death % origins.len()].name()).await;
-        if death < deaths {
+        has_it(cluster, origins[count % origins.len()].name()).await;
+        if count < deaths {
             dies.restart().await;
         }
     }
@@ -127,16 +167,17 @@ async fn fail_over(known: Known, viewers: usize, deaths: usize) {
     for (number, (who, runs)) in saw(&viewers, &encoder).into_iter().enumerate() {
         let publishes: Vec<_> = runs.iter().map(|run| run.publish.1).collect();
         assert_eq!(publishes, (1..=deaths + 1).collect::<Vec<_>>(), "{who}");
-        for (death, run) in runs.iter().skip(1).enumerate() {
+        for (count, run) in runs.iter().skip(1).enumerate() {
             assert_eq!(
                 run.first, 0,
                 "{who} sees all of what the encoder sends anew"
             );
-            waits[death] = waits[death].max(run.start.at - accepted[death + 1]);
+            waits[count] = waits[count].max(run.start.at - accepted[count + 1]);
         }
         let gap = viewers[number].look(|seen| seen.longest_gap(seen.connected[0]));
         let outage = outages.iter().max().expect("one died");
-        assert!(gap <= *outage + SWITCH, "{who}: {gap:?} of {outage:?}");
+        let is_short = gap <= *outage + SWITCH;
+        assert!(is_short, "{who}: {gap:?} of {outage:?}\n{}", cluster.logs());
     }
     println!("the encoder was away for {outages:?}; viewers then waited {waits:?} at most");
     assert!(waits.iter().all(|wait| *wait <= SWITCH), "{waits:?}");

@@ -33,8 +33,6 @@ async fn players_who_wait_for_a_stream_get_it_by_one_pull_per_edge() {
     have(&players, FRAMES).await;
     one_pull_each(&cluster).await;
     all_as_sent(&players, &tags);
-    let first = players[0].tags().into_iter().find(Tag::is_frame);
-    assert_eq!(first.map(|tag| tag.dts), Some(0), "none of it is missing");
     assert!(!publisher.has_ended());
 }
 

@@ -140,6 +140,9 @@ async fn origin_leaves(viewers: usize, deadline: Duration) {
     for name in ["live/asked", "live/old"] {
         assert_eq!(owner(&cluster, name).await, "o2");
     }
+    // It was there to be asked for both, also when all its peers had gone.
+    let released = origins[0].log.count("released to another node");
+    assert_eq!(released, 2, "{}", origins[0].log.tail(20));
     for (number, (encoder, viewers)) in encoders.iter().zip(&watched).enumerate() {
         let mut longest = Duration::ZERO;
         for viewer in viewers {

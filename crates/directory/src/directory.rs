@@ -15,12 +15,14 @@ use crate::{
 ///
 /// What is read without awaiting comes from memory, kept current by one watch, and is what was last
 /// known while the directory is out of reach. Nothing that is awaited takes much longer than
-/// [`PATIENCE`](crate::PATIENCE).
+/// [`PATIENCE`](crate::PATIENCE), and what must ask a directory that was found out of reach fails at
+/// once; it is waited for in the first moments, before that is known, and while another of its members
+/// is looked for.
 pub trait Directory: Send + Sync + 'static {
     /// The node whose view this is.
     fn node(&self) -> &NodeId;
 
-    /// Whether the directory can be reached.
+    /// Whether the directory can be reached. Not so before it has been for the first time.
     fn is_up(&self) -> bool;
 
     /// An epoch above all that this node has seen in the directory or chosen itself, and above

@@ -29,7 +29,7 @@
 //!   serve all streams of a node. A stream that is known and idle takes about half a kilobyte.
 //!
 //! ```
-//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 //! use media::StreamKey;
 //! use weir_directory::{self as directory, NodeId, Numbering, StreamRecord, StreamState};
 //!

@@ -124,9 +124,9 @@ pub enum Life {
     /// Until it is deleted.
     #[default]
     Kept,
-    /// As long as this node.
+    /// As long as this node's lease: where that runs out in an outage, whoever set it sets it again.
     Node,
-    /// For so long; rounded up to whole seconds.
+    /// For so long; rounded up to whole seconds, at least one.
     For(Duration),
 }
 

@@ -167,7 +167,8 @@ mod tests {
     fn picture(came: i64) -> MarkedTag {
         let ring = Ring::new(Limits::default());
         let (mut cursor, _) = ring.cursor(Start::Live);
-        let tag = Tag::new(Kind::Video, 0, vec![0x27, 1, 0, 0, 0, 9].into());
+        // Sorenson H.263, which needs no configuration.
+        let tag = Tag::new(Kind::Video, 0, vec![0x12, 0, 0, 0x84].into());
         let pushed = ring.begin(Epoch::new(1, 1), 0).push(tag, 0);
         pushed.expect("no other publisher");
         let batch = cursor.read().expect("a tag");

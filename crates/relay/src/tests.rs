@@ -1,5 +1,6 @@
 //! A client against a server, over loopback.
 
+mod counts;
 mod cuts;
 mod ends;
 mod fake;

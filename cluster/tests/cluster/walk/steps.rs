@@ -11,7 +11,7 @@ use super::ledger::{Stream, Watcher, observe};
 use super::world::{NODES, World, name};
 
 /// All must be as it should be within this; a lease, a grace, and a machine that has other things to do.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
 const STREAMS: [&str; 2] = ["a", "b"];
 const WATCHERS: usize = 8;

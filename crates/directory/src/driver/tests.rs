@@ -1,22 +1,53 @@
+use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use media::{Epoch, StreamKey};
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::record::Lease;
 use crate::store::memory::{Memory, Shared as Hub};
 use crate::store::{Item, Listing, Outcome, Term, Watch, Write};
-use crate::{NodeId, Options};
+use crate::{NodeId, Numbering, Options, StreamRecord, StreamState};
 
-/// A store whose history is always forgotten before it can be watched.
-struct Forgetful(Memory, Arc<AtomicUsize>);
+/// What is wrong with a store.
+#[derive(Clone, Copy, PartialEq)]
+enum Wrong {
+    /// What happened is always forgotten before it can be watched.
+    Forgetful,
+    /// It takes nothing.
+    Full,
+    /// It says nothing of what happens: the connection breaks instead.
+    Short,
+}
 
-struct Open(Arc<dyn Session>, Arc<AtomicUsize>);
+/// How often something was tried. What goes in circles comes to a stop, so that the test ends.
+#[derive(Clone, Default)]
+struct Tries(Arc<AtomicUsize>);
 
-impl Store for Forgetful {
+impl Tries {
+    async fn count(&self) {
+        if self.0.fetch_add(1, Ordering::Relaxed) > 1000 {
+            pending().await
+        }
+    }
+}
+
+/// A store with something wrong, and how often that was met.
+struct Bad(Memory, Wrong, Tries);
+
+struct Open(Arc<dyn Session>, Wrong, Tries);
+
+impl Store for Bad {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, Fault>> {
-        async move { Ok(Arc::new(Open(self.0.connect().await?, self.1.clone())) as Arc<dyn Session>) }.boxed()
+        async move {
+            let inner = self.0.connect().await?;
+            let session: Arc<dyn Session> = Arc::new(Open(inner, self.1, self.2.clone()));
+            Ok(session)
+        }
+        .boxed()
     }
 
     fn leases_expire(&self) -> bool {
@@ -42,15 +73,20 @@ impl Session for Open {
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing, Fault>> {
-        match self.1.fetch_add(1, Ordering::Relaxed) {
-            // In circles: so that the test ends.
-            1000.. => std::future::pending().boxed(),
-            _ => self.0.list(),
-        }
+        self.0.list()
     }
 
-    fn watch(&self, _: i64) -> BoxFuture<'_, Result<Box<dyn Watch>, Fault>> {
-        async { Err(Fault::Compacted) }.boxed()
+    fn watch(&self, after: i64) -> BoxFuture<'_, Result<Box<dyn Watch>, Fault>> {
+        async move {
+            let fault = match self.1 {
+                Wrong::Full => return self.0.watch(after).await,
+                Wrong::Forgetful => Fault::Compacted,
+                Wrong::Short => Fault::Broken("cut".to_owned()),
+            };
+            self.2.count().await;
+            Err(fault)
+        }
+        .boxed()
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Item>, Fault>> {
@@ -58,19 +94,60 @@ impl Session for Open {
     }
 
     fn write(&self, write: Write) -> BoxFuture<'_, Result<Outcome, Fault>> {
-        self.0.write(write)
+        async move {
+            if self.1 == Wrong::Full {
+                self.2.count().await;
+                return Err(Fault::Refused("no space".to_owned()));
+            }
+            self.0.write(write).await
+        }
+        .boxed()
     }
+}
+
+/// Drives a member of a bad store.
+fn start(wrong: Wrong) -> (Arc<Shared>, Tries, JoinHandle<()>) {
+    let node = NodeId::parse("a").expect("a name");
+    let tries = Tries::default();
+    let store = Bad(Memory::new(Hub::new(), node.clone()), wrong, tries.clone());
+    let shared = Shared::new(node, Options::default(), false);
+    let driver = tokio::spawn(drive(shared.clone(), Box::new(store)));
+    (shared, tries, driver)
+}
+
+async fn in_half_a_minute(tries: &Tries, driver: JoinHandle<()>) -> usize {
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    driver.abort();
+    tries.0.load(Ordering::Relaxed)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_history_that_is_always_forgotten_is_not_listed_in_circles() {
-    let node = NodeId::parse("a").expect("a name");
-    let lists = Arc::new(AtomicUsize::new(0));
-    let store = Forgetful(Memory::new(Hub::new(), node.clone()), lists.clone());
-    let shared = Shared::new(node, Options::default(), false);
-    let driver = tokio::spawn(drive(shared, Box::new(store)));
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    driver.abort();
-    let lists = lists.load(Ordering::Relaxed);
-    assert!((20..100).contains(&lists), "{lists}");
+    let (_, tries, driver) = start(Wrong::Forgetful);
+    let tries = in_half_a_minute(&tries, driver).await;
+    assert!((20..100).contains(&tries), "{tries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_never_last_are_not_opened_in_circles() {
+    let (_, tries, driver) = start(Wrong::Short);
+    let tries = in_half_a_minute(&tries, driver).await;
+    assert!((20..100).contains(&tries), "{tries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_not_written_in_circles() {
+    let (shared, tries, driver) = start(Wrong::Full);
+    shared.state().assume(StreamRecord {
+        key: StreamKey::parse("live/cam").expect("a key"),
+        node: shared.node.clone(),
+        epoch: Epoch::new(5, shared.node.number()),
+        identity: None,
+        protocol: "rtmp".to_owned(),
+        state: StreamState::Live,
+        since: 0,
+        numbering: Numbering::default(),
+    });
+    let tries = in_half_a_minute(&tries, driver).await;
+    assert!((20..100).contains(&tries), "{tries}");
 }

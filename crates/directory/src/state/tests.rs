@@ -454,6 +454,51 @@ async fn what_is_given_back_and_cannot_be_read_is_forgotten() {
     assert_eq!(changes.try_next(), None, "nothing of ours is lost");
 }
 
+#[tokio::test]
+async fn who_asks_for_what_is_ours_hears_what_we_want() {
+    let (mut state, _) = state();
+    state.assume(record("a", 5));
+    let said = |held: Option<Arc<Held>>| held.map(|held| held.record.clone());
+    let older = item(&record("b", 4), 2);
+    for there in [None, Some(older)] {
+        let held = state.resolved(&key(), there, state.generation);
+        assert_eq!(said(held), Some(record("a", 5)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_after_an_outage_hears_what_was_known() {
+    let (mut state, _) = state();
+    state.happened(put(&record("b", 5), 2));
+    state.settle_from_now();
+    let older = item(&record("c", 4), 3);
+    for there in [None, Some(older.clone())] {
+        let held = state.resolved(&key(), there, state.generation);
+        assert_eq!(held.expect("is known").record, record("b", 5));
+    }
+    tokio::time::advance(SETTLING).await;
+    state.settle();
+    let held = state.resolved(&key(), Some(older), state.generation);
+    assert_eq!(held.expect("is there").record, record("c", 4));
+    assert_eq!(state.resolved(&key(), None, state.generation), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_ourselves_nothing_is_held_back() {
+    let (mut state, mut changes) = state();
+    // An earlier process left it.
+    let left = Item {
+        lease: Lease(3),
+        ..item(&record("a", 5), 2)
+    };
+    state.happened(Event::Put(left));
+    state.settle_from_now();
+    while changes.try_next().is_some() {}
+    state.happened(gone(3));
+    assert_eq!(state.stream(&key()), None);
+    assert_eq!(changes.try_next(), Some(Change::Stream(key())));
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_a_node_was_before_a_restored_snapshot_is_not_believed() {
     let (mut state, mut changes) = state();

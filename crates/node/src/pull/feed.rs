@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use directory::NodeId;
 use media::{Epoch, Refused, Replica, Ring, StreamKey};
 use ractor::ActorRef;
 use relay::{
@@ -99,7 +100,10 @@ impl Feed {
                             }
                             SHORT
                         }
-                        Over::Elsewhere | Over::Moved(_) => SHORT,
+                        Over::Elsewhere | Over::Moved(_) => {
+                            self.pause = SHORT;
+                            SHORT
+                        }
                         Over::Lost => {
                             self.tell(News::Lost);
                             self.pause = SHORT;
@@ -122,7 +126,8 @@ impl Feed {
                 }
             };
             tokio::select! {
-                () = self.look.notified() => {}
+                // Whoever has it from now on has not failed yet, and may need a moment to have it.
+                () = self.look.notified() => self.pause = SHORT,
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -201,7 +206,12 @@ impl Feed {
                 .await
                 .map_or(0, |pong| ahead(&pong))
         };
-        let (ahead, pulled) = tokio::join!(compare, relay.client.pull(peer, subscribe));
+        let open = async { tokio::join!(compare, relay.client.pull(peer, subscribe)) };
+        let (ahead, pulled) = tokio::select! {
+            opened = open => opened,
+            // A node that went without a word does not even refuse.
+            () = self.moves_from(peer) => return Over::Elsewhere,
+        };
         let (described, pulling) = match pulled {
             Ok(pulled) => pulled,
             Err(error) => return self.failed(peer, &error),
@@ -236,6 +246,19 @@ impl Feed {
             _ => warn!(%peer, %error, "cannot be pulled"),
         }
         Over::Failed
+    }
+
+    /// Waits until the directory says that another node has it.
+    async fn moves_from(&self, peer: &Peer) {
+        let directory = &self.context.membership.directory;
+        let is_elsewhere = |node: &NodeId| node.as_str() != peer.node();
+        loop {
+            self.look.notified().await;
+            let held = directory.lookup(&self.key);
+            if held.is_some_and(|held| is_elsewhere(&held.record.node)) {
+                return;
+            }
+        }
     }
 
     /// Whether the directory knows of a higher epoch at another node.

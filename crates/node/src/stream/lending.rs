@@ -17,6 +17,7 @@ use tracing::{debug, info};
 use super::pulling::ByProtocol;
 use super::{Message, Phase, State};
 use crate::config::OnConflict;
+use crate::membership::PROBE;
 
 /// The descriptions of so many epochs are kept: an edge that is behind may still ask for the one before.
 const BOOK: usize = 4;
@@ -253,8 +254,8 @@ impl State {
         let reply = request.reply;
         tokio::spawn(async move {
             if let Some(claim) = claim {
-                // Where that fails, who asked supersedes it.
-                drop(directory.release(claim).await);
+                // Where that fails or takes too long, who asked supersedes it.
+                drop(tokio::time::timeout(PROBE, directory.release(claim)).await);
             }
             drop(reply.send(Ok(released)));
         });

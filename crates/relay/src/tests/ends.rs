@@ -1,5 +1,6 @@
 //! How pulls end, and what the edge may conclude.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use media::{EndReason, Limits, StreamKey};
@@ -30,6 +31,8 @@ async fn end_of(ends: impl FnOnce(&Stream)) -> (usize, End) {
                     Event::Ended(end.clone())
                 );
                 until(|| origin.node.feeds() == 0).await;
+                // Nor is anybody listened to any more, who may go on talking.
+                until(|| Arc::strong_count(&origin.node.crowd) == 1).await;
                 return (count, end);
             }
             other => panic!("{other:?}"),
@@ -206,7 +209,7 @@ async fn a_server_that_is_gone_is_a_broken_connection() {
     let (_, mut pulling) = pull(&edge, &origin.peer, "a").await;
     backfill(&mut pulling).await;
     let peer = origin.peer.clone();
-    let node = std::sync::Arc::clone(&origin.node);
+    let node = Arc::clone(&origin.node);
     drop(origin);
     let broken = soon(pulling.next()).await;
     assert!(matches!(broken, Err(Error::Lost(_))), "{broken:?}");
@@ -223,7 +226,7 @@ async fn a_server_that_is_gone_is_a_broken_connection() {
 async fn a_server_that_stops_waits_for_its_pulls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("has an address").to_string();
-    let node = std::sync::Arc::new(Node::default());
+    let node = Arc::new(Node::default());
     let stream = node.stream("a", Limits::default());
     let mut publisher = stream.ring.begin(epoch(5), 0);
     Encoder::default().start(&mut publisher);

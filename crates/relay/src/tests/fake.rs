@@ -105,7 +105,7 @@ impl Relay for Fake {
     }
 
     async fn locate(&self, _: tonic::Request<wire::LocateRequest>) -> Answer<wire::LocateResponse> {
-        Ok(Response::new(Default::default()))
+        Err(Status::invalid_argument("no key of ours"))
     }
 
     async fn status(&self, _: tonic::Request<wire::StatusRequest>) -> Answer<wire::StatusResponse> {
@@ -113,7 +113,7 @@ impl Relay for Fake {
     }
 
     async fn act(&self, _: tonic::Request<wire::ActRequest>) -> Answer<wire::ActResponse> {
-        Ok(Response::new(Default::default()))
+        Err(Status::unimplemented("no such call"))
     }
 
     async fn ping(&self, _: tonic::Request<wire::PingRequest>) -> Answer<wire::PingResponse> {

@@ -1,5 +1,6 @@
 //! Connections: how many, for how long, and what one stream does to another.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::support::*;
 use super::way::Way;
-use crate::{Auth, Client, End, Error, Event, Peer, Subscribe, TlsFiles, Tuning};
+use crate::{Auth, Client, End, Error, Event, Peer, Subscribe, TlsFiles, Tuning, Viewers};
 
 fn tuning() -> Tuning {
     Tuning {
@@ -20,12 +21,8 @@ fn tuning() -> Tuning {
 #[tokio::test]
 async fn a_stream_that_is_not_read_does_not_hold_up_another() {
     let origin = origin().await;
-    let limits = Limits {
-        max_bytes: 1 << 30,
-        max_gop_bytes: 1 << 30,
-        ..Limits::default()
-    };
-    let slow = origin.node.stream("slow", limits).ring;
+    let way = Way::to(&origin.peer).await;
+    let slow = origin.node.stream("slow", Limits::default()).ring;
     let mut slow = slow.begin(epoch(5), 0);
     let quick = origin.node.stream("quick", Limits::default()).ring;
     let mut quick = quick.begin(epoch(5), 0);
@@ -35,15 +32,21 @@ async fn a_stream_that_is_not_read_does_not_hold_up_another() {
     other.send(&mut quick, 25);
 
     // All on one connection.
-    let edge = Client::new(member("edge"), secret(), tuning());
-    let (_, _stalled) = pull(&edge, &origin.peer, "slow").await;
-    let (_, mut flowing) = pull(&edge, &origin.peer, "quick").await;
+    let stream_window = 1 << 20;
+    let tuning = Tuning {
+        stream_window,
+        ..tuning()
+    };
+    let edge = Client::new(member("edge"), secret(), tuning);
+    let stalled = join_all((0..24).map(|_| pull(&edge, &way.peer, "slow"))).await;
+    let (_, mut flowing) = pull(&edge, &way.peer, "quick").await;
     backfill(&mut flowing).await;
-    // Much more than the windows of the stream and of most connections.
-    for _ in 0..100 {
+    // More than the window of each, until they are full.
+    for _ in 0..8 {
         one.picture(&mut slow, 1 << 20);
-        tokio::task::yield_now().await;
     }
+    let full = stalled.len() * stream_window as usize;
+    until(|| way.down() >= full).await;
     for _ in 0..50 {
         other.send(&mut quick, 1);
         let begun = Instant::now();
@@ -57,6 +60,7 @@ async fn a_stream_that_is_not_read_does_not_hold_up_another() {
             begun.elapsed()
         );
     }
+    assert_eq!(way.made(), 1);
 }
 
 #[tokio::test]
@@ -83,6 +87,21 @@ async fn many_streams_share_few_connections() {
         .await
         .expect("an answer");
     assert_eq!(way.made(), 4);
+}
+
+#[tokio::test]
+async fn who_pulls_from_many_nodes_keeps_the_connections_to_each() {
+    let (one, other) = (origin().await, origin().await);
+    let ways = [Way::to(&one.peer).await, Way::to(&other.peer).await];
+    let edge = Client::new(member("edge"), secret(), tuning());
+    for _ in 0..3 {
+        for way in &ways {
+            soon(edge.ping(&way.peer, Duration::from_secs(10)))
+                .await
+                .expect("an answer");
+        }
+    }
+    assert_eq!(ways.each_ref().map(Way::made), [1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -113,7 +132,7 @@ async fn pulls_that_are_dropped_in_full_flow_do_no_harm_to_the_rest() {
     let mut publisher = ring.begin(epoch(5), 0);
     let mut encoder = Encoder::default();
     encoder.start(&mut publisher);
-    encoder.send(&mut publisher, 25);
+    encoder.send(&mut publisher, 1);
     let edge = Client::new(member("edge"), secret(), tuning());
     let (_, mut stays) = pull(&edge, &way.peer, "a").await;
     let mut numbers: Vec<_> = backfill(&mut stays)
@@ -123,7 +142,7 @@ async fn pulls_that_are_dropped_in_full_flow_do_no_harm_to_the_rest() {
         .collect();
     // More than HTTP/2 remembers of, and again and again.
     for _ in 0..8 {
-        let others = join_all((0..100).map(|_| pull(&edge, &way.peer, "a"))).await;
+        let others = join_all((0..200).map(|_| pull(&edge, &way.peer, "a"))).await;
         encoder.send(&mut publisher, 10);
         let last = last_number(&ring);
         drop(others);
@@ -155,6 +174,35 @@ async fn pulls_that_are_given_up_on_their_way_do_no_harm_to_the_rest() {
     pull(&edge, &way.peer, "a").await;
     let quiet = tokio::time::timeout(Duration::from_millis(100), stays.next()).await;
     assert!(quiet.is_err(), "{quiet:?}");
+    assert_eq!(way.made(), 1);
+}
+
+#[tokio::test]
+async fn pulls_that_end_at_once_do_no_harm_to_the_rest() {
+    let origin = origin().await;
+    let way = Way::to(&origin.peer).await;
+    let edge = Client::new(member("edge"), secret(), tuning());
+    let patience = Duration::from_secs(10);
+    for _ in 0..30 {
+        let stream = origin.node.stream("a", Limits::default());
+        let mut publisher = stream.ring.begin(epoch(5), 0);
+        Encoder::default().start(&mut publisher);
+        let mut pulls = join_all((0..100).map(|_| pull(&edge, &way.peer, "a"))).await;
+        // What the edge says crosses the end on the way.
+        stream.ring.end(media::EndReason::Ended);
+        for (_, pulling) in &pulls {
+            pulling.viewers(Viewers(BTreeMap::from([("rtmp".to_owned(), 1)])));
+        }
+        for (_, pulling) in &mut pulls {
+            while !matches!(
+                soon(pulling.next()).await.expect("no error"),
+                Event::Ended(_)
+            ) {}
+        }
+        soon(edge.ping(&way.peer, patience))
+            .await
+            .expect("an answer");
+    }
     assert_eq!(way.made(), 1);
 }
 

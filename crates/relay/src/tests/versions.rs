@@ -11,17 +11,24 @@ use super::fake::{self, Proof};
 use super::support::*;
 use crate::client::raw;
 use crate::clock::unix_millis;
-use crate::{About, End, Error, Event, Subscribe};
+use crate::{About, Action, End, Error, Event, Query, RefusalCode, Subscribe};
 
-/// What the origin says first to an edge that sends these bytes.
+/// What the origin says first to an edge that sends this message.
 async fn answer(up: &[u8]) -> Option<Kind> {
+    answer_to(&[up]).await
+}
+
+async fn answer_to(ups: &[&[u8]]) -> Option<Kind> {
     let origin = origin().await;
     let ring = origin.node.stream("a", Limits::default()).ring;
     let mut publisher = ring.begin(epoch(5), 0);
     Encoder::default().start(&mut publisher);
     let mut calls = raw::client(origin.peer.address()).await;
-    let up = wire::Up::decode(up).expect("a message");
-    let mut request = Request::new(stream::iter([up]).chain(stream::pending()));
+    let ups: Vec<_> = ups
+        .iter()
+        .map(|up| wire::Up::decode(*up).expect("a message"))
+        .collect();
+    let mut request = Request::new(stream::iter(ups).chain(stream::pending()));
     *request.metadata_mut() = raw::sign(
         &member("edge"),
         &origin.peer,
@@ -58,6 +65,13 @@ async fn an_edge_of_the_next_release_is_served_in_the_version_of_ours() {
         panic!("{said:?}");
     };
     assert_eq!(described.version, 1);
+}
+
+#[tokio::test]
+async fn what_an_edge_says_that_we_do_not_know_is_passed_over() {
+    // Up { field 9: 1 } twice, and then what is wanted.
+    let said = answer_to(&[b"\x48\x01", b"\x48\x01", b"\x0a\x08\x1a\x06live/a"]).await;
+    assert!(matches!(said, Some(Kind::Described(_))), "{said:?}");
 }
 
 #[tokio::test]
@@ -123,4 +137,23 @@ async fn an_origin_that_speaks_what_was_not_offered_is_not_believed() {
     let peer = fake::serve(vec![down], Proof::True).await;
     let pulled = soon(client("edge").pull(&peer, Subscribe::new(key("a")))).await;
     assert!(matches!(pulled, Err(Error::Malformed(_))), "{pulled:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_know_a_call_has_refused_it() {
+    let peer = fake::serve(Vec::new(), Proof::True).await;
+    let edge = client("edge");
+    let acted = soon(edge.act(&peer, Action::Drain)).await;
+    let Err(Error::Refused(refusal)) = acted else {
+        panic!("{acted:?}");
+    };
+    assert_eq!(refusal.code, RefusalCode::Unsupported);
+    let located = soon(edge.locate(&peer, &key("a"))).await;
+    let Err(Error::Refused(refusal)) = located else {
+        panic!("{located:?}");
+    };
+    assert_eq!(refusal.code, RefusalCode::Invalid);
+    // An answer of a kind that we do not know.
+    let said = soon(edge.status(&peer, &Query::Node)).await;
+    assert!(matches!(said, Err(Error::Malformed(_))), "{said:?}");
 }

@@ -26,6 +26,8 @@ struct State {
     delay: Duration,
     made: AtomicUsize,
     open: AtomicUsize,
+    /// Bytes from the server.
+    down: AtomicUsize,
     is_dead: AtomicBool,
     /// After how many bytes from the server each of the next connections is cut.
     cuts: Mutex<VecDeque<usize>>,
@@ -71,6 +73,11 @@ impl Way {
         self.state.open.load(Ordering::SeqCst)
     }
 
+    /// How many bytes came from the server.
+    pub(super) fn down(&self) -> usize {
+        self.state.down.load(Ordering::SeqCst)
+    }
+
     /// From now on it swallows all, and says nothing.
     pub(super) fn die(&self) {
         self.state.is_dead.store(true, Ordering::SeqCst);
@@ -86,15 +93,22 @@ impl Way {
 async fn carry(near: TcpStream, far: TcpStream, cut: Option<usize>, state: Arc<State>) {
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
+    let up = AtomicUsize::default();
     tokio::select! {
-        () = copy(near_in, far_out, usize::MAX, &state) => {}
-        () = copy(far_in, near_out, cut.unwrap_or(usize::MAX), &state) => {}
+        () = copy(near_in, far_out, usize::MAX, &state, &up) => {}
+        () = copy(far_in, near_out, cut.unwrap_or(usize::MAX), &state, &state.down) => {}
     }
     state.open.fetch_sub(1, Ordering::SeqCst);
 }
 
-/// Carries `most` bytes.
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, most: usize, state: &State) {
+/// Carries `most` bytes, and counts them.
+async fn copy(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    most: usize,
+    state: &State,
+    carried: &AtomicUsize,
+) {
     let (under_way, mut arriving) = mpsc::channel::<(Instant, Bytes)>(64);
     let read = async move {
         let mut buffer = vec![0; 64 << 10];
@@ -115,6 +129,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, most: usize, stat
             }
             bytes.truncate(left);
             left -= bytes.len();
+            carried.fetch_add(bytes.len(), Ordering::SeqCst);
             if to.write_all(&bytes).await.is_err() || left == 0 {
                 return;
             }
