@@ -1,7 +1,8 @@
 //! Logs: who reads them, how much, and that the first line is the first.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::Cell;
+use std::io::{self, IsTerminal, Stderr, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use node::config::Choice;
 use node::config::forms::choice;
@@ -72,7 +73,7 @@ pub(crate) mod filter {
 }
 
 /// Lets held lines go; see [`install`].
-pub(crate) struct Release(Output);
+pub(crate) struct Release<W: Write = Stderr>(Output<W>);
 
 /// Logs from now on, panics included. Lines are held until released, so that the line with the
 /// addresses, which are known only once all is started, can come first.
@@ -83,7 +84,7 @@ pub(crate) fn install(config: &LogConfig) -> Release {
     let filter = asked.and_then(|asked| EnvFilter::try_new(asked).ok());
     // ractor's span of each actor only repeats what ours say better.
     let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("ractor=error,{}", config.level)));
-    let output = Output(Arc::new(Mutex::new(Some(Vec::new()))));
+    let output = Output::new(io::stderr);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(output.clone());
@@ -100,38 +101,58 @@ pub(crate) fn install(config: &LogConfig) -> Release {
     Release(output)
 }
 
-impl Release {
-    /// Logs `first` before all that was held.
+impl<W: Write> Release<W> {
+    /// Logs `first` before all that was held, and before what others log in the meantime.
     pub(crate) fn after(self, first: impl FnOnce()) {
-        let held = self.0.lock().take().unwrap_or_default();
+        FIRST.set(true);
         first();
-        drop(io::stderr().write_all(&held));
+        FIRST.set(false);
     }
 }
 
-impl Drop for Release {
+impl<W: Write> Drop for Release<W> {
     fn drop(&mut self) {
-        if let Some(held) = self.0.lock().take() {
-            drop(io::stderr().write_all(&held));
+        let mut lines = self.0.lock();
+        if let Some(held) = lines.take() {
+            drop((self.0.to)().write_all(&held));
         }
     }
 }
 
-/// Standard error, or what is held back from it.
-#[derive(Clone)]
-struct Output(Arc<Mutex<Option<Vec<u8>>>>);
+thread_local! {
+    /// Whether what this thread logs is the line that comes first.
+    static FIRST: Cell<bool> = const { Cell::new(false) };
+}
 
-impl Output {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Standard error, or what is held back from it.
+struct Output<W> {
+    held: Arc<Mutex<Option<Vec<u8>>>>,
+    to: fn() -> W,
+}
+
+impl<W> Output<W> {
+    fn new(to: fn() -> W) -> Self {
+        let held = Arc::new(Mutex::new(Some(Vec::new())));
+        Self { held, to }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Write for Output {
+impl<W> Clone for Output<W> {
+    fn clone(&self) -> Self {
+        let (held, to) = (Arc::clone(&self.held), self.to);
+        Self { held, to }
+    }
+}
+
+impl<W: Write> Write for Output<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &mut *self.lock() {
-            Some(held) if held.len() < MAX_HELD => held.extend_from_slice(line),
-            _ => io::stderr().write_all(line)?,
+            Some(held) if held.len() < MAX_HELD && !FIRST.get() => held.extend_from_slice(line),
+            _ => (self.to)().write_all(line)?,
         }
         Ok(line.len())
     }
@@ -141,10 +162,10 @@ impl Write for Output {
     }
 }
 
-impl<'a> MakeWriter<'a> for Output {
+impl<W: Write> MakeWriter<'_> for Output<W> {
     type Writer = Self;
 
-    fn make_writer(&'a self) -> Self {
+    fn make_writer(&self) -> Self {
         self.clone()
     }
 }
@@ -152,6 +173,35 @@ impl<'a> MakeWriter<'a> for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_comes_before_those_of_others() {
+        static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+        struct Log;
+        impl Write for Log {
+            fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+                LOG.lock().expect("no test failed").write(line)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let mut output = Output::new(|| Log);
+        let mut other = output.clone();
+        let release = Release(output.clone());
+        output.write_all(b"held,").expect("held");
+        release.after(|| {
+            std::thread::spawn(move || other.write_all(b"another's,").expect("held"))
+                .join()
+                .expect("logs");
+            output.write_all(b"first,").expect("logs");
+        });
+        assert_eq!(
+            *LOG.lock().expect("no test failed"),
+            b"first,held,another's,"
+        );
+    }
 
     fn read(level: &str) -> Result<LogConfig, toml::de::Error> {
         toml::from_str(&format!("level = {level:?}"))
