@@ -107,6 +107,19 @@ async fn two_encoders_that_share_a_token_do_not_fight_for_ever() {
 }
 
 #[tokio::test]
+async fn anybody_replaces_anybody_however_often_where_that_is_wanted() {
+    let node = Node::start(&["publish.on_conflict=always"]).await;
+    let mut earlier = Peer::publish(node.rtmp, "live", "cam").await;
+    for _ in 0..6 {
+        let next = Peer::publish(node.rtmp, "live", "cam").await;
+        earlier.closed().await;
+        earlier = next;
+    }
+    assert!(!earlier.is_closed());
+    node.stopped().await;
+}
+
+#[tokio::test]
 async fn what_encoders_leave_empty_has_a_name() {
     let node = Node::start(&[]).await;
     for (app, name, plays) in [

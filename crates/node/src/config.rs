@@ -138,8 +138,9 @@ section! {
         /// A publisher silent for this long can be replaced.
         silence: Duration = Duration::from_secs(3), "duration";
         /// Who may replace a publisher: `same_identity_or_stale` whoever has the same token at once
-        /// (see `auth.static`), others once it is silent; `reject` nobody; `always` anybody;
-        /// `backup` keeps a second one ready, which takes over when the first is gone.
+        /// (see `auth.static`), others once it is silent; `reject` nobody; `always` anybody, so two
+        /// encoders with one key fight over it for ever; `backup` keeps a second one ready, which
+        /// takes over when the first is gone.
         on_conflict: OnConflict = OnConflict::SameIdentityOrStale, "choice";
         /// What an edge does with a publisher: `refuse` names the origins that it could publish to;
         /// `redirect` sends it there, where it can follow (Enhanced RTMP), and refuses it otherwise.

@@ -151,7 +151,7 @@ pub(crate) enum Refusal {
     #[error("{0} is being published by someone else; stop that encoder, or use another stream key")]
     Occupied(StreamKey),
     #[error(
-        "this encoder was just replaced by another one with the same credentials; stop one of the two, or wait 10 s"
+        "this encoder was just replaced by another one with the same credentials; stop one of the two, or wait a minute"
     )]
     JustReplaced,
     #[error("{0}")]

@@ -140,6 +140,9 @@ impl State {
         let Phase::Live(current) = &self.phase else {
             return true;
         };
+        if self.context.config.publish.on_conflict == OnConflict::Always {
+            return true;
+        }
         let avenges = host != Some(current.peer.addr.ip())
             && self
                 .evicted
