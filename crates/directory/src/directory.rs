@@ -25,6 +25,9 @@ pub trait Directory: Send + Sync + 'static {
     /// Whether the directory can be reached. Not so before it has been for the first time.
     fn is_up(&self) -> bool;
 
+    /// Whether it has been reached since the start: what was known then goes on.
+    fn was_up(&self) -> bool;
+
     /// An epoch above all that this node has seen in the directory or chosen itself, and above
     /// `known` from elsewhere (an origin that was asked to release, a ring).
     fn next_epoch(&self, known: Option<Epoch>) -> Epoch;

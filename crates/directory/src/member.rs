@@ -248,6 +248,10 @@ impl Directory for Member {
         self.shared.is_up()
     }
 
+    fn was_up(&self) -> bool {
+        self.shared.was_up()
+    }
+
     fn next_epoch(&self, known: Option<Epoch>) -> Epoch {
         let mut state = self.shared.state();
         if let Some(known) = known {

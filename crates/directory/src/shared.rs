@@ -83,6 +83,10 @@ impl Shared {
         self.up.load(Ordering::Acquire)
     }
 
+    pub(crate) fn was_up(&self) -> bool {
+        self.state().generation > 0
+    }
+
     /// The directory answered.
     pub(crate) fn contact(&self) {
         // Each node renews its lease three times in its life: after half of it without an answer to

@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
     TooSlow,
     /// The ring has let go of what comes next.
     Overrun,
+    /// Tags are missing in front of this one, and among them may be what it needs to be understood.
+    Hole(u64),
     /// Another service has taken its place.
     Replaced,
     /// It was to leave at a keypoint, and has come to one.
@@ -42,8 +44,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Joining {
     /// What goes before the first tag.
     pub(crate) join: Join,
-    /// When it asked.
-    pub(crate) asked: Instant,
+    /// When it asked; `None` if it was there before.
+    pub(crate) asked: Option<Instant>,
 }
 
 /// Serves one player from a cursor of its own.
@@ -140,6 +142,13 @@ impl CatchUp {
             Ok(batch) if batch.is_empty() => return Ok(Turn::Idle),
             Ok(batch) => {
                 for tag in batch.iter() {
+                    let is_opened = |joining: &Joining| joining.join.position == tag.seq;
+                    if tag.follows_hole() && !self.joining.as_ref().is_some_and(is_opened) {
+                        if burst.is_empty() {
+                            return Ok(Turn::Over(Outcome::Hole(tag.seq)));
+                        }
+                        break;
+                    }
                     let main = self.main.as_mut();
                     let part = main.map_or(Part::Whole, |main| main.part(tag, now));
                     let verdict = match part {
@@ -222,7 +231,9 @@ impl CatchUp {
             && written.bytes > 0
             && let Some(joining) = self.joining.take()
         {
-            context.metrics.joined(joining.asked.elapsed());
+            if let Some(asked) = joining.asked {
+                context.metrics.joined(asked.elapsed());
+            }
         }
         for judged in judged
             .iter()

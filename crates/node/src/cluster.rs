@@ -5,6 +5,7 @@
 //! Only waits: what is decided, is decided by the actors.
 
 mod here;
+mod listing;
 mod merge;
 mod orders;
 mod others;
@@ -26,17 +27,16 @@ use tracing::info;
 use crate::context::Context;
 use crate::node;
 use crate::status::{
-    Answer, Facts, Found, Nodes, Question, Recorded, Refusal, RefusalKind, Served, Streams,
-    Subscriber, Subscribers, Why, explain, subscribers,
+    Answer, Facts, Found, Node, Nodes, Question, Recorded, Refusal, RefusalKind, Served, Streams,
+    Subscriber, Subscribers, Why, explain,
 };
-use here::Here;
+use here::{Busy, Here};
+use listing::Listing;
 
 /// So many questions and orders are worked on at a time: each asks all nodes.
 const AT_A_TIME: usize = 16;
 /// A question waits so long for its turn.
 const TURN: Duration = Duration::from_secs(2);
-/// More streams, or viewers of one, than that are counted, and not listed.
-const LISTED: usize = 10_000;
 /// So many keys are named that may have been meant.
 const SIMILAR: usize = 3;
 
@@ -53,30 +53,55 @@ struct Inner {
     leave: Leave,
 }
 
-/// Whether somebody has ordered the node to leave. Cloning gives another handle.
+/// Whether the node leaves: somebody has ordered it to, or it has begun. Cloning gives another handle.
 #[derive(Clone)]
-pub(crate) struct Leave(watch::Sender<bool>);
+pub(crate) struct Leave(watch::Sender<Leaving>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaving {
+    No,
+    Ordered,
+    Begun,
+}
 
 impl Default for Leave {
     fn default() -> Self {
-        Self(watch::Sender::new(false))
+        Self(watch::Sender::new(Leaving::No))
     }
 }
 
 impl Leave {
     /// Returns once it is ordered.
     pub(crate) async fn ordered(&self) {
-        let mut ordered = self.0.subscribe();
+        let mut leaving = self.0.subscribe();
         // The sender is ours, so it does not go away.
-        drop(ordered.wait_for(|ordered| *ordered).await);
+        drop(
+            leaving
+                .wait_for(|leaving| *leaving >= Leaving::Ordered)
+                .await,
+        );
     }
 
-    fn is_ordered(&self) -> bool {
-        *self.0.borrow()
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.0.borrow() == Leaving::Begun
+    }
+
+    /// Whoever has ordered it, or nobody: a signal is enough.
+    pub(crate) fn begin(&self) {
+        self.0.send_replace(Leaving::Begun);
+    }
+
+    fn is_coming(&self) -> bool {
+        *self.0.borrow() != Leaving::No
     }
 
     fn order(&self) {
-        if !self.0.send_replace(true) {
+        let is_first = |leaving: &mut Leaving| {
+            let first = *leaving == Leaving::No;
+            *leaving = (*leaving).max(Leaving::Ordered);
+            first
+        };
+        if self.0.send_if_modified(is_first) {
             info!("the node is ordered to leave");
         }
     }
@@ -115,23 +140,14 @@ impl Cluster {
     pub(crate) async fn answer(&self, query: Query) -> Result<String, relay::Refusal> {
         let inner = &self.0;
         match query {
-            Query::Node => json(&inner.node().await),
-            Query::Streams => {
-                let mut served = inner.here.all_served().await;
-                served.truncate(LISTED);
-                json(&served)
-            }
-            Query::Stream(key) | Query::Why(key) => match inner.here.served(&key).await {
+            Query::Node => json(&inner.node().await?),
+            Query::Streams => json(&inner.here.all_served().await?),
+            Query::Stream(key) | Query::Why(key) => match inner.here.served(&key).await? {
                 Some(served) => json(&served),
                 None => Err(inner.not_here(&key).into()),
             },
-            Query::Subscribers(key) => match inner.here.snapshot(&key).await {
-                Some(snapshot) => {
-                    let here = &inner.here;
-                    let mut listed = subscribers(&snapshot, here.id(), here.now());
-                    listed.truncate(LISTED);
-                    json(&listed)
-                }
+            Query::Subscribers(key) => match inner.here.subscribers(&key).await? {
+                Some(listing) => json(&listing),
                 None => Err(inner.not_here(&key).into()),
             },
             _ => Err(unsupported("the question")),
@@ -149,9 +165,13 @@ impl Inner {
     }
 
     async fn nodes(&self) -> Nodes {
-        let (own, others) = tokio::join!(self.node(), self.ask_others(Query::Node));
-        let mut nodes: Vec<crate::status::Node> = others.answers;
-        nodes.push(own);
+        let others = self.ask_others::<Node>(Query::Node);
+        let (own, mut asked) = tokio::join!(self.node(), others);
+        asked.add(own.map(Some));
+        let mut nodes = asked.answers;
+        if !nodes.iter().any(|node| node.id == self.here.id()) {
+            nodes.push(self.known());
+        }
         let differences = self.directory.clock_differences();
         for record in self.others() {
             if !nodes.iter().any(|node| node.id == record.id.as_str()) {
@@ -166,28 +186,34 @@ impl Inner {
         Nodes {
             total: nodes.len(),
             nodes,
-            unreachable: others.unreachable,
+            unreachable: asked.unreachable,
         }
     }
 
-    async fn node(&self) -> crate::status::Node {
+    async fn node(&self) -> Result<Node, Busy> {
         let record = self.directory.find_node(self.directory.node());
-        let leaving = self.leave.is_ordered();
+        let leaving = self.leave.is_coming();
         self.here.node(record.as_deref(), leaving).await
     }
 
+    /// What there is to say of this node when it is too busy to say more.
+    fn known(&self) -> Node {
+        let record = self.directory.find_node(self.directory.node());
+        self.here.known(record.as_deref(), self.leave.is_coming())
+    }
+
     async fn streams(&self) -> Streams {
-        let all = self.ask_others::<Vec<Served>>(Query::Streams);
-        let (own, others) = tokio::join!(self.here.all_served(), all);
-        let served = others.answers.into_iter().flatten().chain(own);
-        let records = self.directory.streams();
-        let mut streams = merge::streams(served, &records, &others.unreachable, self.here.now());
-        let total = streams.len();
-        streams.truncate(LISTED);
+        let others = self.ask_others::<Listing<Served>>(Query::Streams);
+        let (own, mut asked) = tokio::join!(self.here.all_served(), others);
+        asked.add(own.map(Some));
+        asked.look_for_parts();
+        let (records, unreachable) = (self.directory.streams(), asked.unreachable);
+        let (streams, total) =
+            merge::streams(asked.answers, &records, &unreachable, self.here.now());
         Streams {
             streams,
             total,
-            unreachable: others.unreachable,
+            unreachable,
         }
     }
 
@@ -201,28 +227,24 @@ impl Inner {
                 stream,
                 unreachable,
             }),
-            None => Err(self.not_found(key)),
+            None => Err(self.not_found(key, &unreachable)),
         }
     }
 
     async fn subscribers(&self, key: &StreamKey) -> Result<Subscribers, Refusal> {
-        let all = self.ask_others::<Vec<Subscriber>>(Query::Subscribers(key.clone()));
-        let (held, own, others) = tokio::join!(self.held(key), self.here.snapshot(key), all);
-        if held.is_none() && own.is_none() && others.answers.is_empty() {
-            return Err(self.not_found(key));
+        let others = self.ask_others::<Listing<Subscriber>>(Query::Subscribers(key.clone()));
+        let own = self.here.subscribers(key);
+        let (held, own, mut asked) = tokio::join!(self.held(key), own, others);
+        asked.add(own);
+        if held.is_none() && asked.answers.is_empty() {
+            return Err(self.not_found(key, &asked.unreachable));
         }
-        let mut listed: Vec<_> = others.answers.into_iter().flatten().collect();
-        if let Some(snapshot) = own {
-            listed.extend(subscribers(&snapshot, self.here.id(), self.here.now()));
-        }
-        listed.sort_by(|a, b| (&a.node, a.started_at, &a.id).cmp(&(&b.node, b.started_at, &b.id)));
-        let total = listed.len();
-        listed.truncate(LISTED);
+        let (subscribers, total) = merge::subscribers(asked.answers);
         Ok(Subscribers {
             stream_key: key.as_str().to_owned(),
-            subscribers: listed,
+            subscribers,
             total,
-            unreachable: others.unreachable,
+            unreachable: asked.unreachable,
         })
     }
 
@@ -257,9 +279,9 @@ impl Inner {
     /// What all nodes have of a stream, and who did not answer.
     async fn gather(&self, key: &StreamKey) -> (Vec<Served>, Vec<String>) {
         let others = self.ask_others::<Served>(Query::Why(key.clone()));
-        let (own, mut others) = tokio::join!(self.here.served(key), others);
-        others.answers.extend(own);
-        (others.answers, others.unreachable)
+        let (own, mut asked) = tokio::join!(self.here.served(key), others);
+        asked.add(own);
+        (asked.answers, asked.unreachable)
     }
 
     /// What the directory says of a key; what it last said, if it is out of reach.
@@ -293,7 +315,11 @@ impl Inner {
         similar
     }
 
-    fn not_found(&self, key: &StreamKey) -> Refusal {
+    /// None of those who have answered knows of it.
+    fn not_found(&self, key: &StreamKey, unreachable: &[String]) -> Refusal {
+        if unreachable.iter().any(|node| node == self.here.id()) {
+            return self.here.busy().into();
+        }
         let place = match self.others().len() {
             0 => "on this node, which is alone".to_owned(),
             others => format!("in this cluster of {} nodes", others + 1),

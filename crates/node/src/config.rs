@@ -80,7 +80,7 @@ section! {
         /// What this node does: `origin` takes publishers, `edge` takes players and pulls what they
         /// ask for from the origins of its cluster, `all` does both.
         role: Role = Role::All, "choice";
-        /// Where the node is, for humans and for choosing near origins.
+        /// Where the node is, for people who read lists of nodes.
         zone: Option<String> = None, "text";
         /// Folder for what a node keeps.
         data_dir: PathBuf = PathBuf::from("./data"), "folder";
@@ -226,8 +226,8 @@ section! {
         ping_timeout: Duration = Duration::from_secs(60), "duration";
         /// Longest RTMP message.
         message_size: u32 = 16 << 20, "size";
-        /// Bytes a second that this node may send in all: near it, new players are refused. 0 is no
-        /// limit.
+        /// Bytes a second that this node may send in all, to players and other nodes: near it, new
+        /// players are refused. 0 is no limit.
         egress: u64 = 0, "size";
         /// Memory that this node may use: near it, new players are refused. 0 is what its cgroup
         /// allows, or what the machine has.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::cluster::Leave;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::headroom::{self, Headroom};
 use crate::membership::Membership;
 use crate::metrics::Metrics;
@@ -59,6 +59,18 @@ impl Context {
     /// The share of the node that is in use.
     pub(crate) fn load(&self) -> f64 {
         self.headroom.load()
+    }
+
+    /// Whether more people may be sent here, or why not. An origin is there for encoders, which are let in for as
+    /// long as anybody is.
+    pub(crate) fn has_room(&self) -> Result<(), String> {
+        match self.config.node.role {
+            Role::Origin => match self.headroom.refuses_connections() {
+                None => Ok(()),
+                Some(full) => Err(format!("{}; new connections are refused", full.what)),
+            },
+            Role::All | Role::Edge => self.headroom.ready(),
+        }
     }
 }
 

@@ -217,7 +217,7 @@ impl Server {
                         let whole = self.gather(&mut cursor).await;
                         self.write().await;
                         if !whole {
-                            // Ended or overrun: each player's own pump finds out which, and says so.
+                            // Ended, overrun, or a hole: each player's own pump finds out which.
                             self.let_go();
                         }
                     }
@@ -253,7 +253,8 @@ impl Server {
         self.inbox.size.store(0, Ordering::Relaxed);
     }
 
-    /// Collects tags until it is time to write. False when there will be no more from this cursor.
+    /// Collects tags until it is time to write. False when there will be no more from this cursor, or none that
+    /// all members can go on with as they are.
     async fn gather(&mut self, cursor: &mut Cursor) -> bool {
         loop {
             let mut frame = false;
@@ -264,6 +265,9 @@ impl Server {
                             break;
                         }
                         for tag in batch.iter() {
+                            if tag.follows_hole() {
+                                return false;
+                            }
                             if self.burst.is_empty() {
                                 self.oldest = tag.ingest;
                             }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use directory::{Directory, NodeId};
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorRef, ActorStatus, RpcReplyPort};
 
 use crate::cluster::Cluster;
 use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
@@ -22,6 +22,8 @@ use crate::status::{Answer, Done, Order, Question, Refusal};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// A probe of the node's life waits so long for a number that it could do without.
+const SOON: Duration = Duration::from_millis(200);
 /// How often the last connections are counted while draining.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -81,9 +83,8 @@ struct Inner {
     actor: ActorRef<node::Message>,
     addresses: Vec<(&'static str, SocketAddr)>,
     id: String,
-    draining: AtomicBool,
-    /// The directory was reached once.
-    has_joined: AtomicBool,
+    /// As many streams as there were when somebody last asked.
+    streams: AtomicU64,
     drain_timeout: Duration,
     cluster: Cluster,
     context: Arc<Context>,
@@ -126,14 +127,12 @@ impl Node {
         };
         let (actor, _) = Actor::spawn(None, node::Node, arguments).await?;
         let cluster = Cluster::new(&context, actor.clone());
-        let draining = AtomicBool::new(false);
         Ok(Node {
             inner: Arc::new(Inner {
                 actor,
                 addresses,
                 id,
-                draining,
-                has_joined: AtomicBool::new(false),
+                streams: AtomicU64::new(0),
                 drain_timeout,
                 cluster,
                 context,
@@ -151,9 +150,14 @@ impl Node {
         &self.inner.id
     }
 
-    /// How it does.
+    /// How it does. Who probes whether it lives does not wait long, so a busy node says what it last knew.
     pub async fn health(&self) -> Health {
-        let active_streams = self.ask(node::Message::Streams).await.unwrap_or(0) as u64;
+        let streams = &self.inner.streams;
+        let asked = self.inner.actor.call(node::Message::Streams, Some(SOON));
+        if let Ok(CallResult::Success(now)) = asked.await {
+            streams.store(now as u64, Ordering::Relaxed);
+        }
+        let active_streams = streams.load(Ordering::Relaxed);
         Health { active_streams }
     }
 
@@ -164,20 +168,19 @@ impl Node {
             Some(false) => Err("a part of the node failed and is being started again".to_owned()),
             None => Err("the node's actor does not answer".to_owned()),
         };
-        let drain = if self.inner.draining.load(Ordering::Relaxed) {
+        let drain = if self.inner.context.leave.has_begun() {
             Err("the node is draining".to_owned())
         } else {
             Ok(())
         };
         // One that is out of reach later stops nobody: what was known goes on.
         let directory = &self.inner.context.membership.directory;
-        let directory = if directory.is_up() || self.inner.has_joined.load(Ordering::Relaxed) {
-            self.inner.has_joined.store(true, Ordering::Relaxed);
+        let directory = if directory.was_up() {
             Ok(())
         } else {
             Err("the directory has not been reached since the start".to_owned())
         };
-        let headroom = self.inner.context.headroom.ready();
+        let headroom = self.inner.context.has_room();
         vec![
             ("listeners", listeners),
             ("directory", directory),
@@ -223,12 +226,17 @@ impl Node {
 
     /// Leaves politely: accepts nobody, tells everybody, and returns when all have gone or the time for it is over.
     pub async fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
-        if self.ask(node::Message::Drain).await.is_none() {
-            return;
-        }
+        self.inner.context.leave.begin();
         let deadline = Instant::now() + self.inner.drain_timeout;
-        while self.ask(node::Message::HasLeft).await == Some(false) && Instant::now() < deadline {
+        let actor = &self.inner.actor;
+        let told = actor.cast(node::Message::Drain);
+        let runs = || actor.get_status() < ActorStatus::Stopping;
+        // One who is busy answers late, and has not left.
+        while told.is_ok()
+            && self.ask(node::Message::HasLeft).await != Some(true)
+            && runs()
+            && Instant::now() < deadline
+        {
             tokio::time::sleep(LOOK).await;
         }
         drop(
@@ -315,6 +323,11 @@ fn place(context: &Context, addresses: &[(&'static str, SocketAddr)]) -> Place {
         let address = match *protocol {
             "relay" => advertised(*bound, config),
             "rtmp" => public_url(*bound, config),
+            // Of the two ways in for encoders, others are told one.
+            "rtmps" if config.rtmp.listen.is_none() => {
+                told.insert("rtmp".to_owned(), public_url(*bound, config));
+                continue;
+            }
             _ => continue,
         };
         told.insert((*protocol).to_owned(), address);

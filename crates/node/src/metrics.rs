@@ -69,7 +69,7 @@ impl Metrics {
         }
     }
 
-    /// All bytes that were sent to players so far.
+    /// All bytes that were sent so far, to players and to other nodes.
     pub(crate) fn sent(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.sent)
     }

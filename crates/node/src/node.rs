@@ -48,6 +48,8 @@ pub(crate) enum Message {
     ClaimLost(StreamKey, Option<Arc<Held>>),
     /// Nodes came or went, or other streams are to be warm.
     NodesChanged,
+    /// What could not be kept warm is tried again.
+    WarmUp,
     /// The directory may say something new about anything.
     AnythingChanged,
     /// A stream was looked for in vain.
@@ -66,7 +68,7 @@ pub(crate) enum Message {
     /// Whether all parts run.
     Listening(RpcReplyPort<bool>),
     /// Is about to leave: says so, and goes on for a while.
-    Drain(RpcReplyPort<()>),
+    Drain,
     /// Takes no new work, and asks all peers to leave.
     Leave,
     /// The time to leave is over: closes whoever is still there.
@@ -99,6 +101,10 @@ pub(crate) struct State {
     absent: Absent,
     /// What is kept here before its first player.
     warm: HashSet<StreamKey>,
+    /// Those that should be, too, and cannot.
+    not_warm: HashSet<StreamKey>,
+    /// It will be tried again in a while.
+    warms_later: bool,
     /// Others have been told that this node leaves.
     draining: bool,
     /// It takes no new work.
@@ -134,6 +140,8 @@ impl Actor for Node {
             connections: HashMap::new(),
             parts: parts.into_iter().map(Watched::new).collect(),
             warm: HashSet::new(),
+            not_warm: HashSet::new(),
+            warms_later: false,
             draining: false,
             leaving: false,
         };
@@ -185,6 +193,10 @@ impl Actor for Node {
                 }
             }
             Message::NodesChanged => state.warm_up(&myself).await,
+            Message::WarmUp => {
+                state.warms_later = false;
+                state.warm_up(&myself).await;
+            }
             Message::AnythingChanged => {
                 state.absent.forget_all();
                 for (key, entry) in &state.streams {
@@ -203,6 +215,7 @@ impl Actor for Node {
                     .is_some_and(|entry| entry.stream.get_id() == id)
                 {
                     state.streams.remove(&key);
+                    state.warm_up_again(&myself, &key).await;
                 }
             }
             Message::StreamIdle(key, id, requests) => {
@@ -241,10 +254,7 @@ impl Actor for Node {
                 drop(reply.send(all));
             }
             Message::Connections(reply) => drop(reply.send(state.connections.len())),
-            Message::Drain(reply) => {
-                state.drain(&myself);
-                drop(reply.send(()));
-            }
+            Message::Drain => state.drain(&myself),
             Message::Leave => state.leave(&myself),
             Message::LeaveNow => state.leave_now(),
             Message::HasLeft(reply) => drop(reply.send(state.has_left())),
@@ -280,9 +290,14 @@ impl Actor for Node {
             return Ok(());
         }
         // A stream that ended well has said so before; one that failed frees its key here.
-        state
+        let mut is_gone = state
             .streams
-            .retain(|_, entry| entry.stream.get_id() != gone);
+            .extract_if(|_, entry| entry.stream.get_id() == gone);
+        let failed = is_gone.next().map(|(key, _)| key);
+        drop(is_gone);
+        if let Some(key) = failed {
+            state.warm_up_failed(&myself, &key);
+        }
         let part = state.parts.iter().position(|part| part.is(gone));
         if let Some(index) = part
             && !state.leaving

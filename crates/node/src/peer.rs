@@ -33,7 +33,8 @@ pub(crate) struct Peer {
     out: Mutex<Out>,
     pub(crate) transport: Transport,
     pub(crate) addr: SocketAddr,
-    posted: Mutex<Vec<Command>>,
+    /// `None` when nobody takes it any more.
+    posted: Mutex<Option<Vec<Command>>>,
     woken: AtomicBool,
     pump: AtomicWaker,
 }
@@ -171,19 +172,23 @@ impl Peer {
             out: Mutex::default(),
             transport,
             addr,
-            posted: Mutex::default(),
+            posted: Mutex::new(Some(Vec::new())),
             woken: AtomicBool::new(false),
             pump: AtomicWaker::new(),
         }
     }
 
-    /// Asks the connection's pump to do something.
+    /// Asks the connection's pump to do something. Where it has ended, the command is dropped: a promotion that
+    /// comes too late says so by that.
     pub(crate) fn post(&self, command: Command) {
-        self.posted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(command);
+        if let Some(posted) = &mut *self.posted() {
+            posted.push(command);
+        }
         self.wake();
+    }
+
+    fn posted(&self) -> MutexGuard<'_, Option<Vec<Command>>> {
+        self.posted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until something was posted, or a writer left something behind. For the connection's pump.
@@ -202,7 +207,16 @@ impl Peer {
     }
 
     pub(crate) fn take_posted(&self) -> Vec<Command> {
-        std::mem::take(&mut *self.posted.lock().unwrap_or_else(PoisonError::into_inner))
+        self.posted()
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Nobody obeys from now on.
+    pub(crate) fn close_post(&self) {
+        let left = self.posted().take();
+        drop(left);
     }
 
     pub(crate) fn sent(&self) -> u64 {

@@ -4,6 +4,7 @@
 //! node, so that a stream decides for itself whom it is lent to.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -115,6 +116,10 @@ impl Lender {
 }
 
 impl Source for Lender {
+    fn sent(&self) -> Option<Arc<AtomicU64>> {
+        Some(self.context.metrics.sent())
+    }
+
     fn subscribe(
         &self,
         caller: Caller,

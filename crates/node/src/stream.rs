@@ -419,7 +419,7 @@ impl State {
         request: SubscribeRequest,
         reply: SubscribeReply,
     ) {
-        if matches!(self.phase, Phase::Expected) {
+        if matches!(self.phase, Phase::Expected | Phase::Pulled) {
             self.want_pull(myself).await;
             if matches!(self.phase, Phase::Expected) && self.is_looking() {
                 return self.asking.push((request, reply));
@@ -510,9 +510,9 @@ impl State {
             let again = node::Message::Subscribe(self.key.clone(), request, reply);
             drop(self.node.cast(again));
         }
+        self.dismiss_standby(why);
         let queued = self.queued.drain(..);
         let claiming = self.claiming.take().and_then(Claiming::into_request);
-        self.standby = None;
         let mut again: Vec<_> = queued.chain(claiming).collect();
         for waiting in self.waiting.drain(..) {
             match waiting.newcomer {
@@ -562,6 +562,7 @@ impl Drop for State {
         if let Phase::Live(current) = &self.phase {
             current.end("the stream failed on the server; publish again".to_owned());
         }
+        self.dismiss_standby("the stream failed on the server; publish again");
         self.ring.end(EndReason::Shutdown);
     }
 }

@@ -241,7 +241,7 @@ impl State {
         (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         let joining = Joining {
             join,
-            asked: self.asked,
+            asked: Some(self.asked),
         };
         self.serve_alone(myself, service, cursor, Some(joining), gate);
     }
@@ -272,6 +272,22 @@ impl State {
         // It may not have all of them yet.
         (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         self.serve_alone(myself, service, cursor, None, gate);
+    }
+
+    /// Serves it on from behind a hole: with what holds there first.
+    fn open_again(&mut self, myself: &ActorRef<Message>, behind: u64) {
+        let Some((service, standing)) = self.seat.carry_on(self.service) else {
+            return;
+        };
+        let (cursor, join) = self.ring.cursor(Start::At(behind));
+        let waits = Waits {
+            skip_video: standing.waits.skip_video || join.configuration.main_video().is_some(),
+            ..standing.waits
+        };
+        let mut gate = Gate::new(self.wants, waits, &self.context.config.egress);
+        (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
+        let joining = Joining { join, asked: None };
+        self.serve_alone(myself, service, cursor, Some(joining), gate);
     }
 
     fn serve_alone(
@@ -317,6 +333,7 @@ impl State {
                 self.context.metrics.overrun();
                 self.join(myself);
             }
+            Outcome::Hole(behind) => self.open_again(myself, behind),
             Outcome::Overrun | Outcome::TooSlow => self.end(myself, PlayEnd::TooSlow),
             Outcome::Ended(reason) => {
                 debug!(peer = %self.seat.peer.addr, %reason, "play ended");

@@ -1,5 +1,7 @@
 //! What the relay counts. Handles are kept: a look-up by name costs ten times the count itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{
@@ -33,6 +35,7 @@ pub(crate) struct Served {
     opened: Counter,
     refused: Counter,
     bytes: Counter,
+    sent: Option<Arc<AtomicU64>>,
     delivery: Histogram,
 }
 
@@ -40,12 +43,14 @@ pub(crate) struct Served {
 #[derive(Debug)]
 pub(crate) struct FeedMetrics {
     bytes: Counter,
+    sent: Option<Arc<AtomicU64>>,
     delivery: Histogram,
     _held: Held,
 }
 
 impl Served {
-    pub(crate) fn new() -> Self {
+    /// What goes out is also counted in `sent`.
+    pub(crate) fn new(sent: Option<Arc<AtomicU64>>) -> Self {
         describe();
         let total = |result: &'static str| counter!("weir_relay_feeds_total", "result" => result);
         Self {
@@ -53,6 +58,7 @@ impl Served {
             opened: total("opened"),
             refused: total("refused"),
             bytes: counter!("weir_egress_bytes_total", "protocol" => "relay"),
+            sent,
             delivery: histogram!("weir_delivery_seconds", "protocol" => "relay"),
         }
     }
@@ -61,6 +67,7 @@ impl Served {
         self.opened.increment(1);
         FeedMetrics {
             bytes: self.bytes.clone(),
+            sent: self.sent.clone(),
             delivery: self.delivery.clone(),
             _held: Held::new(&self.feeds),
         }
@@ -75,6 +82,9 @@ impl FeedMetrics {
     /// So many bytes go out; of what is live among them, the oldest has that age.
     pub(crate) fn sent(&self, bytes: usize, age: Option<Duration>) {
         self.bytes.increment(bytes as u64);
+        if let Some(sent) = &self.sent {
+            sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
         if let Some(age) = age {
             self.delivery.record(age.as_secs_f64());
         }

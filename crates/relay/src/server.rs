@@ -36,10 +36,10 @@ impl Server {
     #[must_use]
     pub fn new(me: Member, auth: Auth, tuning: Tuning, source: Arc<dyn Source>) -> Self {
         let service = Service {
+            metrics: Served::new(source.sent()),
             source,
             me: me.clone(),
             tuning: tuning.clone(),
-            metrics: Served::new(),
         };
         let service = RelayServer::new(service)
             .max_decoding_message_size(MAX_UP)

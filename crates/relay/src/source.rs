@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -25,6 +26,11 @@ pub struct Caller {
 ///
 /// A caller that gives up drops the future that it waits for.
 pub trait Source: Send + Sync + 'static {
+    /// Where the bytes that go out are to be counted, if the node wants to know. Asked once.
+    fn sent(&self) -> Option<Arc<AtomicU64>> {
+        None
+    }
+
     /// Opens a stream to an edge. Versions and loops were looked at.
     fn subscribe(
         &self,

@@ -84,11 +84,11 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
         warn!("{note}");
     }
 
-    tokio::select! {
-        () = signals.stop(|| reload::reload(sources, loaded)) => {}
-        () = node.leave_ordered() => {}
+    let was_ordered = tokio::select! {
+        () = signals.stop(|| reload::reload(sources, loaded)) => false,
+        () = node.leave_ordered() => true,
         () = node.ended() => bail!("the node has failed; see the log above"),
-    }
+    };
     info!("draining; a second signal stops at once");
     let config = &loaded.settings.node.node;
     let leave = async {
@@ -99,9 +99,16 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
         // Until here, /ready said why there is no new work.
         web.stop().await;
     };
+    let stop = async {
+        if was_ordered {
+            // Asks for what is under way: whatever ordered the drain, a service manager signals as well.
+            signals.stop(|| ()).await;
+        }
+        signals.stop(|| ()).await;
+    };
     tokio::select! {
         () = leave => info!("weir ended"),
-        () = signals.stop(|| ()) => warn!("weir stops at once"),
+        () = stop => warn!("weir stops at once"),
     }
     Ok(())
 }

@@ -126,8 +126,13 @@ impl Running {
     }
 
     fn get(&self, path: &str) -> String {
+        self.ask("GET", path)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> String {
         let mut socket = TcpStream::connect(self.address("http")).expect("connects");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).expect("sends");
         socket.set_read_timeout(Some(LIMIT)).expect("can be set");
         let mut answer = String::new();
@@ -285,6 +290,33 @@ fn serves_and_drains() {
     // The name stays.
     let weir = Running::start(folder.path(), &[]);
     assert!(weir.first.contains(kept.trim()), "{}", weir.first);
+}
+
+#[test]
+fn a_signal_after_an_order_to_leave_cuts_nothing_short() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // In a cluster that is out of reach: a node alone leaves at once.
+    let cluster = [
+        "--directory.kind",
+        "etcd",
+        "--directory.endpoints",
+        "http://127.0.0.1:1",
+        "--relay.secret",
+        "not so secret here",
+        "--relay.listen",
+        "127.0.0.1:0",
+        "--node.id",
+        "n-1",
+        "--node.drain_delay",
+        "300ms",
+    ];
+    let mut weir = Running::start(folder.path(), &cluster);
+    let ordered = weir.ask("POST", "/api/v1/nodes/n-1/drain");
+    assert!(ordered.starts_with("HTTP/1.1 2"), "{ordered}");
+    weir.wait_for("draining;");
+    weir.signal(Signal::TERM);
+    weir.wait_for("weir ended");
+    assert_eq!(weir.end(), Some(0));
 }
 
 #[test]

@@ -10,14 +10,35 @@ use media::StreamKey;
 use ractor::rpc::CallResult;
 use ractor::{ActorRef, Message, RpcReplyPort};
 
+use super::listing::Listing;
 use crate::context::Context;
-use crate::status::{Node, Place, Served, State, StreamSnapshot, Timestamp, served};
+use crate::status::{
+    Node, Place, Refusal, RefusalKind, Served, State, StreamSnapshot, Subscriber, Timestamp,
+    served, subscribers,
+};
 use crate::{node, stream};
 
 /// Answers within a node take microseconds. Whoever asked from another node waits no longer than a second.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// So many streams are asked at a time.
 const AT_A_TIME: usize = 64;
+
+/// An actor of this node has not answered in time: what it knows may be there, and is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is too busy to answer; ask again in a moment")]
+pub(super) struct Busy(pub(super) String);
+
+impl From<Busy> for Refusal {
+    fn from(busy: Busy) -> Self {
+        Self::new(RefusalKind::Busy, busy.to_string())
+    }
+}
+
+impl From<Busy> for relay::Refusal {
+    fn from(busy: Busy) -> Self {
+        Refusal::from(busy).into()
+    }
+}
 
 /// This node.
 pub(super) struct Here {
@@ -52,27 +73,22 @@ impl Here {
     }
 
     /// What it says of itself; `record` is what the directory has of it.
-    pub(super) async fn node(&self, record: Option<&NodeRecord>, leaving: bool) -> Node {
+    pub(super) async fn node(
+        &self,
+        record: Option<&NodeRecord>,
+        leaving: bool,
+    ) -> Result<Node, Busy> {
         let (listens, snapshots) = tokio::join!(
-            ask(&self.node, node::Message::Listening),
+            self.ask(&self.node, node::Message::Listening),
             self.all_snapshots()
         );
-        let known = record.map(recorded).unwrap_or_default();
-        let config = &self.context.config.node;
-        let draining = leaving || known.draining;
-        let has_room = self.context.headroom.ready().is_ok();
-        let mut node = Node {
-            id: self.id.clone(),
-            role: config.role.name().to_owned(),
-            zone: config.zone.clone(),
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            load: Some(share(self.context.load())),
-            draining,
-            ready: Some(listens == Some(true) && !draining && has_room),
-            started_at: Some(Timestamp::from_millis(self.started)),
-            uptime: Some(u64::try_from((self.now() - self.started) / 1000).unwrap_or(0)),
-            ..known
-        };
+        let (listens, (snapshots, is_all)) = (listens?, snapshots?);
+        if !is_all {
+            return Err(self.busy());
+        }
+        let mut node = self.known(record, leaving);
+        let has_room = self.context.has_room().is_ok();
+        node.ready = Some(listens == Some(true) && !node.draining && has_room);
         let published = |it: &&StreamSnapshot| {
             it.place == Place::Origin && it.state == State::Live && it.publish.is_some()
         };
@@ -81,40 +97,94 @@ impl Here {
         node.publishers = Some(snapshots.iter().filter(published).count() as u64);
         let viewers = snapshots.iter().map(|it| it.subscribers.len() as u64);
         node.viewers = Some(viewers.sum());
-        node
+        Ok(node)
     }
 
-    pub(super) async fn all_served(&self) -> Vec<Served> {
-        let snapshots = self.all_snapshots().await;
+    /// The same without what only its actors know.
+    pub(super) fn known(&self, record: Option<&NodeRecord>, leaving: bool) -> Node {
+        let known = record.map(recorded).unwrap_or_default();
+        let config = &self.context.config.node;
+        Node {
+            id: self.id.clone(),
+            role: config.role.name().to_owned(),
+            zone: config.zone.clone(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            load: Some(share(self.context.load())),
+            draining: leaving || known.draining,
+            started_at: Some(Timestamp::from_millis(self.started)),
+            uptime: Some(u64::try_from((self.now() - self.started) / 1000).unwrap_or(0)),
+            ..known
+        }
+    }
+
+    pub(super) async fn all_served(&self) -> Result<Listing<Served>, Busy> {
+        let (snapshots, is_all) = self.all_snapshots().await?;
         let now = self.now();
         let served = snapshots.iter().map(|it| served(it, &self.id, now));
-        served.collect()
+        let mut listing = Listing::streams(served.collect());
+        if !is_all {
+            listing.unreachable.push(self.id.clone());
+        }
+        Ok(listing)
     }
 
-    pub(super) async fn served(&self, key: &StreamKey) -> Option<Served> {
+    pub(super) async fn served(&self, key: &StreamKey) -> Result<Option<Served>, Busy> {
         let snapshot = self.snapshot(key).await?;
-        Some(served(&snapshot, &self.id, self.now()))
+        Ok(snapshot.map(|snapshot| served(&snapshot, &self.id, self.now())))
     }
 
-    pub(super) async fn snapshot(&self, key: &StreamKey) -> Option<StreamSnapshot> {
-        let stream = self.find(key).await?;
-        ask(&stream, stream::Message::Snapshot).await
+    /// Who watches a stream here, if there is one.
+    pub(super) async fn subscribers(
+        &self,
+        key: &StreamKey,
+    ) -> Result<Option<Listing<Subscriber>>, Busy> {
+        let snapshot = self.snapshot(key).await?;
+        let listed = |it| Listing::subscribers(subscribers(&it, &self.id, self.now()));
+        Ok(snapshot.map(listed))
+    }
+
+    pub(super) async fn snapshot(&self, key: &StreamKey) -> Result<Option<StreamSnapshot>, Busy> {
+        match self.find(key).await? {
+            Some(stream) => self.ask(&stream, stream::Message::Snapshot).await,
+            None => Ok(None),
+        }
     }
 
     /// The actor of a stream, if there is one.
-    pub(super) async fn find(&self, key: &StreamKey) -> Option<ActorRef<stream::Message>> {
+    pub(super) async fn find(
+        &self,
+        key: &StreamKey,
+    ) -> Result<Option<ActorRef<stream::Message>>, Busy> {
         let find = |reply| node::Message::Find(key.clone(), reply);
-        ask(&self.node, find).await.flatten()
+        Ok(self.ask(&self.node, find).await?.flatten())
     }
 
-    /// Those that end meanwhile are left out.
-    async fn all_snapshots(&self) -> Vec<StreamSnapshot> {
-        let streams = ask(&self.node, node::Message::Snapshots).await;
-        let snapshots = futures::stream::iter(streams.unwrap_or_default())
-            .map(async |stream| ask(&stream, stream::Message::Snapshot).await)
-            .buffer_unordered(AT_A_TIME)
-            .filter_map(std::future::ready);
-        snapshots.collect().await
+    /// Of those streams that answer, and whether all did. Those that end meanwhile are left out.
+    async fn all_snapshots(&self) -> Result<(Vec<StreamSnapshot>, bool), Busy> {
+        let streams = self.ask(&self.node, node::Message::Snapshots).await?;
+        let answers = futures::stream::iter(streams.unwrap_or_default())
+            .map(|stream| async move { self.ask(&stream, stream::Message::Snapshot).await })
+            .buffer_unordered(AT_A_TIME);
+        let answers: Vec<_> = answers.collect().await;
+        let is_all = answers.iter().all(Result::is_ok);
+        Ok((answers.into_iter().flatten().flatten().collect(), is_all))
+    }
+
+    /// Asks an actor; `None` when it is gone.
+    pub(super) async fn ask<M: Message, T: Send + 'static>(
+        &self,
+        actor: &ActorRef<M>,
+        question: impl FnOnce(RpcReplyPort<T>) -> M,
+    ) -> Result<Option<T>, Busy> {
+        match actor.call(question, Some(PATIENCE)).await {
+            Ok(CallResult::Success(answer)) => Ok(Some(answer)),
+            Ok(CallResult::Timeout) => Err(self.busy()),
+            Ok(CallResult::SenderError) | Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn busy(&self) -> Busy {
+        Busy(self.id.clone())
     }
 }
 
@@ -152,15 +222,4 @@ pub(super) fn recorded(record: &NodeRecord) -> Node {
 /// A share of a whole, to two digits.
 fn share(load: f64) -> f64 {
     (load.clamp(0.0, 1.0) * 100.0).round() / 100.0
-}
-
-/// Asks an actor; `None` when it does not answer, or is gone.
-pub(super) async fn ask<M: Message, T: Send + 'static>(
-    actor: &ActorRef<M>,
-    question: impl FnOnce(RpcReplyPort<T>) -> M,
-) -> Option<T> {
-    match actor.call(question, Some(PATIENCE)).await {
-        Ok(CallResult::Success(answer)) => Some(answer),
-        Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
-    }
 }

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use directory::{Held, StreamRecord, StreamState};
 use media::StreamKey;
 
-use crate::status::{Served, State, Stream, Timestamp, best};
+use super::listing::{Listing, first};
+use crate::status::{Served, State, Stream, Subscriber, Timestamp, best};
 
-/// All streams that are or were published, by key.
+/// The streams that are or were published, by key, and how many there are.
 pub(super) fn streams(
-    served: impl Iterator<Item = Served>,
+    listings: Vec<Listing<Served>>,
     records: &[Arc<Held>],
     unreachable: &[String],
     now: i64,
-) -> Vec<Stream> {
+) -> (Vec<Stream>, usize) {
+    // What a node does not list is in the directory, as long as that is there.
+    let least = listings.iter().map(|it| it.total).max().unwrap_or(0);
     let mut by_key: BTreeMap<String, (Vec<Served>, Option<&StreamRecord>)> = BTreeMap::new();
-    for served in served {
+    for served in listings.into_iter().flat_map(|it| it.listed) {
         let key = served.stream.stream_key.clone();
         by_key.entry(key).or_default().0.push(served);
     }
@@ -27,7 +30,18 @@ pub(super) fn streams(
     let merged = by_key
         .into_values()
         .filter_map(|(served, record)| stream(&served, record, unreachable, now));
-    merged.collect()
+    let merged: Vec<_> = merged.collect();
+    let total = merged.len().max(least);
+    (first(merged), total)
+}
+
+/// Who watches a stream, by node and in the order of their coming, and how many there are.
+pub(super) fn subscribers(listings: Vec<Listing<Subscriber>>) -> (Vec<Subscriber>, usize) {
+    let totals = listings.iter().map(|it| it.total.max(it.listed.len()));
+    let total = totals.fold(0, usize::saturating_add);
+    let mut listed: Vec<_> = listings.into_iter().flat_map(|it| it.listed).collect();
+    listed.sort_by(|a, b| (&a.node, a.started_at, &a.id).cmp(&(&b.node, b.started_at, &b.id)));
+    (first(listed), total)
 }
 
 /// One stream: what its origin says, or else who pulls it, or else the directory, and the viewers of
@@ -105,6 +119,8 @@ mod tests {
     use directory::{Embedded, NodeId, Numbering};
     use media::Epoch;
 
+    use super::super::listing::LISTED;
+    use super::super::listing::tests::{served, viewer};
     use super::*;
     use crate::status::Part;
 
@@ -196,7 +212,9 @@ mod tests {
     async fn of_a_silent_origin_the_directory_tells() {
         let records = [held("live/cam").await, held("live/other").await];
         let served = [told("e1", Part::Pulled, Some(7), 3)];
-        let merged = streams(served.into_iter(), &records, &["o1".to_owned()], NOW);
+        let listings = vec![Listing::streams(served.into())];
+        let (merged, total) = streams(listings, &records, &["o1".to_owned()], NOW);
+        assert_eq!(total, 2);
         let keys: Vec<_> = merged.iter().map(|it| it.stream_key.as_str()).collect();
         assert_eq!(keys, ["live/cam", "live/other"]);
         assert_eq!(merged[0].encoder.as_deref(), Some("told by e1"));
@@ -205,5 +223,43 @@ mod tests {
         assert_eq!(other.origin.as_deref(), Some("o1"));
         assert_eq!((other.epoch, other.duration), (Some(7), Some(60)));
         assert_eq!(other.video_codec, None);
+    }
+
+    #[test]
+    fn whoever_is_asked_lists_and_counts_the_same_of_very_many() {
+        let keys = |from| (from..LISTED + 7).map(|it| format!("live/{it:05}"));
+        let node = |from| keys(from).map(|key| served(&key, Some(1))).collect();
+        let told = || [Listing::streams(node(0)), Listing::streams(node(3))];
+        let (listed, total) = streams(told().into(), &[], &[], NOW);
+        assert_eq!((listed.len(), total), (LISTED, LISTED + 7));
+        let keys: Vec<_> = listed.into_iter().map(|it| it.stream_key).collect();
+        assert_eq!(
+            (&*keys[0], &*keys[LISTED - 1]),
+            ("live/00000", "live/09999")
+        );
+        let [a, b] = told();
+        let (other_way, total) = streams(vec![b, a], &[], &[], NOW);
+        let other_way: Vec<_> = other_way.into_iter().map(|it| it.stream_key).collect();
+        assert_eq!((other_way, total), (keys, LISTED + 7));
+    }
+
+    #[test]
+    fn viewers_of_all_nodes_are_counted_and_the_first_ones_listed() {
+        let node = |name: &str, many: usize| {
+            let viewers = (0..many as i64).map(|it| viewer(name, it));
+            Listing::subscribers(viewers.collect())
+        };
+        let older = Listing {
+            total: 0,
+            ..node("c", 2)
+        };
+        let listings = vec![older, node("b", 12_000), node("a", 11_000)];
+        let (listed, total) = subscribers(listings);
+        assert_eq!((listed.len(), total), (LISTED, 12_000 + 11_000 + 2));
+        assert!(listed.iter().all(|viewer| viewer.node == "a"));
+        let few = vec![node("b", 1), node("a", 2)];
+        let (listed, total) = subscribers(few);
+        let ids: Vec<_> = listed.iter().map(|viewer| viewer.id.as_str()).collect();
+        assert_eq!((ids, total), (vec!["a.0", "a.1", "b.0"], 3));
     }
 }

@@ -7,7 +7,7 @@ use media::StreamKey;
 use relay::Action;
 use tracing::info;
 
-use super::here::ask;
+use super::here::Busy;
 use super::{Cluster, Inner, unsupported};
 use crate::status::{
     Disconnected, Done, Draining, Order, Part, Place, Refusal, RefusalKind, State, Stopped,
@@ -72,8 +72,7 @@ impl Inner {
 
     /// The origin of a stream; `None` is this node.
     async fn owner(&self, key: &StreamKey) -> Result<Option<Arc<NodeRecord>>, Refusal> {
-        let own = self.here.snapshot(key).await;
-        if own.is_some_and(|own| own.place == Place::Origin && own.state != State::Ended) {
+        if self.is_origin(key).await.unwrap_or(false) {
             return Ok(None);
         }
         let (held, gathered) = tokio::join!(self.held(key), self.gather(key));
@@ -84,7 +83,7 @@ impl Inner {
         let name = match (newest, held) {
             (Some(origin), _) => origin.node.clone(),
             (None, Some(held)) => held.record.node.to_string(),
-            (None, None) => return Err(self.not_found(key)),
+            (None, None) => return Err(self.not_found(key, &unreachable)),
         };
         if name == self.here.id() {
             return Ok(None);
@@ -97,10 +96,15 @@ impl Inner {
         self.other(&name).map(Some)
     }
 
+    /// Whether its encoder publishes here, or is awaited here.
+    async fn is_origin(&self, key: &StreamKey) -> Result<bool, Busy> {
+        let own = self.here.snapshot(key).await?;
+        Ok(own.is_some_and(|own| own.place == Place::Origin && own.state != State::Ended))
+    }
+
     async fn stop_here(&self, key: &StreamKey) -> Result<(), Refusal> {
-        let snapshot = self.here.snapshot(key).await;
         // One whose encoder is awaited, too, so that it need not be.
-        if !snapshot.is_some_and(|it| it.place == Place::Origin && it.state != State::Ended) {
+        if !self.is_origin(key).await? {
             return Err(self.not_here(key));
         }
         info!(%key, "a stream is stopped by order");
@@ -136,10 +140,10 @@ impl Inner {
         let Some((_, number)) = number else {
             return Err(no_viewer(key, id));
         };
-        let stream = self.here.find(key).await;
+        let stream = self.here.find(key).await?;
         let stream = stream.ok_or_else(|| no_viewer(key, id))?;
         let disconnect = |reply| stream::Message::Disconnect(number, reply);
-        match ask(&stream, disconnect).await {
+        match self.here.ask(&stream, disconnect).await? {
             Some(true) => {
                 info!(%key, viewer = id, "a viewer is disconnected by order");
                 Ok(())

@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Inner;
+use super::here::Busy;
+use super::listing::Listing;
 use crate::status::{Refusal, RefusalKind};
 
 /// A node that has not answered by then is told of as unreachable.
@@ -20,6 +22,31 @@ pub(super) struct Asked<T> {
     pub(super) answers: Vec<T>,
     /// Those who did not answer, by name.
     pub(super) unreachable: Vec<String>,
+}
+
+impl<T> Asked<T> {
+    /// Adds what this node has to say itself, if anything.
+    pub(super) fn add(&mut self, own: Result<Option<T>, Busy>) {
+        match own {
+            Ok(answer) => self.answers.extend(answer),
+            Err(Busy(me)) => self.missed([me]),
+        }
+    }
+
+    fn missed(&mut self, nodes: impl IntoIterator<Item = String>) {
+        self.unreachable.extend(nodes);
+        self.unreachable.sort();
+        self.unreachable.dedup();
+    }
+}
+
+impl<T> Asked<Listing<T>> {
+    /// Who answered in part has not answered for the rest.
+    pub(super) fn look_for_parts(&mut self) {
+        let parts = self.answers.iter_mut();
+        let parts: Vec<_> = parts.flat_map(|it| it.unreachable.drain(..)).collect();
+        self.missed(parts);
+    }
 }
 
 impl Inner {

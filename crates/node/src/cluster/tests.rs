@@ -1,5 +1,7 @@
 //! Nodes that answer for their cluster, over real sockets.
 
+mod busy;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -454,6 +454,7 @@ impl Conversation {
     /// Sends our last words, ends our half and waits for the peer to end its own, so that they are not
     /// lost to a reset. All of it within [`LINGER`]: a peer that takes nothing is closed all the same.
     async fn farewell(&mut self) -> End {
+        self.peer.close_post();
         let (peer, begun) = (Arc::clone(&self.peer), &mut self.begun);
         let leave = async {
             while !peer.flush()? {
@@ -482,6 +483,7 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
+        self.peer.close_post();
         for playing in &self.plays {
             drop(playing.subscriber.cast(subscriber::Message::Leave));
         }

@@ -1,6 +1,7 @@
 //! What of this is kept here: see [`crate::warm`].
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use directory::Kind;
 use media::StreamKey;
@@ -10,6 +11,9 @@ use tracing::{info, warn};
 use super::{Message, State};
 use crate::stream;
 use crate::warm::{Warm, chosen};
+
+/// When to try again what could not be done.
+const AGAIN: Duration = Duration::from_secs(10);
 
 impl State {
     /// Begins and ends to keep streams, as the settings say.
@@ -38,13 +42,49 @@ impl State {
                 drop(entry.stream.cast(stream::Message::Warm(false)));
             }
         }
-        for key in wanted.difference(&self.warm.clone()) {
-            info!(%key, "is kept warm");
+        self.warm.retain(|key| wanted.contains(key));
+        self.not_warm.retain(|key| wanted.contains(key));
+        for key in wanted {
+            if self.warm.contains(&key) {
+                continue;
+            }
             match self.stream(myself, key.clone(), true).await {
-                Ok(stream) => drop(stream.cast(stream::Message::Warm(true))),
-                Err(refusal) => warn!(%key, %refusal, "cannot be kept warm"),
+                Ok(stream) => {
+                    info!(%key, "is kept warm");
+                    drop(stream.cast(stream::Message::Warm(true)));
+                    self.not_warm.remove(&key);
+                    self.warm.insert(key);
+                }
+                Err(refusal) => {
+                    // Told once: it is tried again and again.
+                    if self.not_warm.insert(key.clone()) {
+                        warn!(%key, %refusal, "cannot be kept warm now");
+                    }
+                }
             }
         }
-        self.warm = wanted;
+        if !self.not_warm.is_empty() {
+            self.warm_up_later(myself);
+        }
+    }
+
+    /// A stream that has ended is kept warm for the publisher that comes next.
+    pub(super) async fn warm_up_again(&mut self, myself: &ActorRef<Message>, key: &StreamKey) {
+        if self.warm.remove(key) {
+            self.warm_up(myself).await;
+        }
+    }
+
+    /// A stream that has failed may fail again: not at once.
+    pub(super) fn warm_up_failed(&mut self, myself: &ActorRef<Message>, key: &StreamKey) {
+        if self.warm.remove(key) {
+            self.warm_up_later(myself);
+        }
+    }
+
+    fn warm_up_later(&mut self, myself: &ActorRef<Message>) {
+        if !std::mem::replace(&mut self.warms_later, true) {
+            drop(myself.send_after(AGAIN, || Message::WarmUp));
+        }
     }
 }

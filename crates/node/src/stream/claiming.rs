@@ -45,8 +45,8 @@ pub(crate) struct Claimed {
 
 /// What the holder of a key says.
 enum Answer {
-    /// It has let go, or never had it.
-    Free(Option<CarryOn>),
+    /// It has let go, or never had it; where it goes on, and above which epoch.
+    Free(Option<CarryOn>, Option<Epoch>),
     Refused(Refusal),
     /// It cannot be reached.
     Silent,
@@ -82,8 +82,18 @@ impl Wanted {
             let same = self.identity.is_some() && self.identity == held.identity;
             match self.ask(&held).await {
                 Answer::Refused(refusal) => return Err(refusal),
-                Answer::Free(numbers) => carry_on = numbers.or(carry_on),
-                Answer::Silent if same => {
+                Answer::Free(numbers, epoch) => {
+                    carry_on = numbers.or(carry_on);
+                    self.known = self.known.max(epoch);
+                }
+                // Not for ever, should it have its encoder all the while and only this node cannot reach it.
+                Answer::Silent
+                    if same
+                        && self
+                            .context
+                            .feuds
+                            .may_replace(&self.key, Instant::now().into_std()) =>
+                {
                     info!(key = %self.key, node = %held.node, "taken over from a node that does not answer");
                 }
                 Answer::Silent => self.wait_for_lease(&held).await?,
@@ -128,7 +138,7 @@ impl Wanted {
     async fn ask(&self, held: &StreamRecord) -> Answer {
         let membership = &self.context.membership;
         if self.is_ours(held) {
-            return Answer::Free(None);
+            return Answer::Free(None, None);
         }
         let peer = membership.peer(&held.node);
         let (Some(relay), Some(peer)) = (&membership.relay, peer) else {
@@ -153,7 +163,7 @@ impl Wanted {
             publisher: self.publisher.clone(),
         };
         match relay.client.release(&peer, release).await {
-            Ok(released) => Answer::Free(released.carry_on),
+            Ok(released) => Answer::Free(released.carry_on, Some(released.epoch)),
             Err(Error::Refused(no)) => refused(&no, &self.key),
             Err(error) => {
                 debug!(%peer, %error, "did not answer about a key");
@@ -243,13 +253,14 @@ pub(super) fn written(numbering: &hls::Numbering) -> directory::Numbering {
 /// The revision at which the record can be superseded, if it is the one that was seen.
 fn still_there(directory: &dyn Directory, held: &StreamRecord) -> Option<Revision> {
     let now = directory.lookup(&held.key)?;
-    (now.record.node == held.node).then_some(now.revision)
+    let same = now.record.node == held.node && now.record.epoch == held.epoch;
+    same.then_some(now.revision)
 }
 
 fn refused(no: &No, key: &StreamKey) -> Answer {
     match no.code {
         // The directory has not heard yet that it is free.
-        RefusalCode::NotFound => Answer::Free(None),
+        RefusalCode::NotFound => Answer::Free(None, None),
         RefusalCode::Denied => Answer::Refused(Refusal::Elsewhere(no.sentence.clone())),
         _ => Answer::Refused(Refusal::Occupied(key.clone())),
     }

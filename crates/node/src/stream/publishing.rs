@@ -272,7 +272,10 @@ impl State {
         match (answer, claiming.into_request()) {
             (Ok(claimed), Some((request, reply))) => self.begin(myself, request, reply, claimed),
             (Ok(claimed), None) => self.take_over(myself, claimed),
-            (Err(Refusal::Occupied(_)), Some((request, reply))) if self.keeps_backups() => {
+            // Here or at another node, somebody has it.
+            (Err(Refusal::Occupied(_) | Refusal::Elsewhere(_)), Some((request, reply)))
+                if self.keeps_backups() =>
+            {
                 self.stand_by(myself, request, reply);
             }
             (Err(refusal), Some((_, reply))) => drop(reply.send(Err(refusal))),
@@ -295,8 +298,16 @@ impl State {
         reply: PublishReply,
         claimed: Claimed,
     ) {
-        let numbering = self.has_claimed(claimed);
-        self.put_on_air(myself, request, reply, &numbering);
+        let identity = claimed.record.identity;
+        let epoch = claimed.record.epoch;
+        let mut numbering = Some(self.has_claimed(claimed));
+        if self.highest() >= Some(epoch) {
+            // Another publish was heard of while this one asked: it comes after that, too.
+            numbering = self.renumber(myself, identity);
+        }
+        if let Some(numbering) = numbering {
+            self.put_on_air(myself, request, reply, &numbering);
+        }
     }
 
     /// The key is this node's.
@@ -314,6 +325,10 @@ impl State {
         request: PublishRequest,
         reply: PublishReply,
     ) {
+        if !self.has_claim() {
+            // It was lost, which this stream is about to hear.
+            return self.claim(myself, request, reply);
+        }
         let identity = self.fingerprint(&request);
         match self.renumber(myself, identity) {
             Some(numbering) => self.put_on_air(myself, request, reply, &numbering),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::Fingerprint;
+use directory::{Fingerprint, StreamState};
 use media::{Epoch, Limits, Ring};
 use ractor::ActorRef;
 use tracing::info;
@@ -78,6 +78,14 @@ impl State {
         left.is_some()
     }
 
+    /// Tells the one that stands by that there is nothing to stand by for.
+    pub(super) fn dismiss_standby(&mut self, why: &str) {
+        if let Some(standby) = self.standby.take() {
+            let (epoch, why) = (standby.epoch, why.to_owned());
+            standby.peer.post(Command::EndPublish { epoch, why });
+        }
+    }
+
     /// Looks whether the one that stands by has to go on.
     pub(super) fn look_for_standby(&mut self, myself: &ActorRef<Message>) {
         if self.standby.is_none() {
@@ -105,16 +113,24 @@ impl State {
 
     /// Asks for a key that is another node's, unless that is known to have its publisher.
     fn ask_for_standby(&mut self, myself: &ActorRef<Message>) {
-        let Some(standby) = self.standby.as_ref().filter(|_| self.claiming.is_none()) else {
+        let sends = |standby: &&Standby| self.sends(&standby.ring);
+        let standby = self.standby.as_ref().filter(sends);
+        let Some(standby) = standby.filter(|_| self.claiming.is_none()) else {
             return;
         };
-        let last = self.ring.stats().last_ingest.unwrap_or(0);
-        let is_silent = self.context.clock.since(last) >= self.context.config.publish.silence;
-        if self.is_looking() || self.is_fed() && !is_silent {
+        let held = self.context.membership.directory.lookup(&self.key);
+        let waits = held.is_some_and(|held| held.record.state == StreamState::Waiting);
+        if self.is_looking() || self.is_fed() && self.sends(&self.ring) && !waits {
             return;
         }
         let (identity, publisher) = (standby.identity, standby.peer.addr.to_string());
         self.claim_for(myself, identity, publisher, None);
+    }
+
+    /// Whether something has come in there within the time that a publisher may be silent.
+    fn sends(&self, ring: &Ring) -> bool {
+        let last = ring.stats().last_ingest.unwrap_or(0);
+        self.context.clock.since(last) < self.context.config.publish.silence
     }
 
     /// The key of another node has become free for the one that stands by.
@@ -129,7 +145,9 @@ impl State {
 
     /// Lets the one that stands by go on; false if there is none.
     pub(super) fn promote(&mut self, myself: &ActorRef<Message>) -> bool {
-        let Some(standby) = &self.standby else {
+        // One that is silent itself is no help.
+        let sends = |standby: &&Standby| self.sends(&standby.ring);
+        let Some(standby) = self.standby.as_ref().filter(sends) else {
             return false;
         };
         let identity = standby.identity;

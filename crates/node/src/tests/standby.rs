@@ -6,7 +6,7 @@ use rtmp::client::Event;
 use rtmp::net::{Client, Puller};
 use tokio::time::timeout;
 
-use super::{PATIENCE, expect_tag, keyframe, node, play, publish, url};
+use super::{PATIENCE, expect_tag, key, keyframe, node, play, publish, url};
 use crate::config::OnConflict;
 
 /// A keyframe that is told from others by its last byte.
@@ -78,10 +78,66 @@ async fn a_silent_publisher_is_gone_for_the_one_that_stands_by() {
     let mut player = play(&node, "a").await;
     next_marked(&mut player, 1).await;
     let second = publish(&node, "a").await;
-    second.send(picture(0, 2)).await.expect("open");
-    next_marked(&mut player, 2).await;
+    let sends = async {
+        for frame in 0.. {
+            second.send(picture(frame * 20, 2)).await.expect("open");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = sends => {}
+        _ = next_marked(&mut player, 2) => {}
+    }
     drop(first);
     second.send(picture(40, 3)).await.expect("open");
     next_marked(&mut player, 3).await;
     node.drain().await;
+}
+
+#[tokio::test]
+async fn the_one_that_stands_by_is_told_when_the_stream_is_stopped() {
+    let node = node(|config| config.publish.on_conflict = OnConflict::Backup).await;
+    let first = publish(&node, "a").await;
+    first.send(picture(0, 1)).await.expect("open");
+    let second = publish(&node, "a").await;
+    second.send(picture(0, 2)).await.expect("open");
+    node.stop_stream(key("a"), "enough");
+    for mut publisher in [first, second] {
+        let told = async {
+            while publisher.event().await.is_some() {}
+            publisher.finish().await
+        };
+        let told = timeout(PATIENCE, told).await.expect("in time");
+        let told = told.expect_err("it is told to go").to_string();
+        assert!(told.contains("enough"), "{told}");
+    }
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_encoders_all_leave_at_once_has_none() {
+    let node = node(|config| {
+        config.publish.on_conflict = OnConflict::Backup;
+        config.publish.silence = std::time::Duration::from_secs(3600);
+    })
+    .await;
+    let mut player = play_later(&node).await;
+    for mark in 0..10 {
+        let first = publish(&node, "a").await;
+        first.send(picture(0, 2 * mark)).await.expect("open");
+        next_marked(&mut player, 2 * mark).await;
+        let second = publish(&node, "a").await;
+        second.send(picture(0, 2 * mark + 1)).await.expect("open");
+        drop((first, second));
+    }
+    node.drain().await;
+}
+
+/// A player that came before the stream.
+async fn play_later(node: &crate::Node) -> Puller {
+    let first = publish(node, "a").await;
+    first.send(picture(0, 200)).await.expect("open");
+    let mut player = play(node, "a").await;
+    next_marked(&mut player, 200).await;
+    player
 }

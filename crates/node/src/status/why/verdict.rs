@@ -88,7 +88,7 @@ fn of_origin(facts: &Facts<'_>, origin: &Served) -> String {
         many => text += &format!("; {many} nodes pull it"),
     }
     text += &format!("; {}.", watched(facts));
-    if facts.mine().is_none() {
+    if facts.mine().is_none() && !facts.unreachable.iter().any(|node| node == facts.me) {
         text += &format!(
             " {} does not have it, and pulls it for its first viewer.",
             facts.me
@@ -120,6 +120,11 @@ fn of_record(facts: &Facts<'_>) -> String {
         return unknown(facts);
     };
     let (key, node) = (facts.key.as_str(), &recorded.node);
+    if node == facts.me && facts.unreachable.contains(node) {
+        return format!(
+            "The directory says that {node} has {key}, and {node} is too busy to say more: ask again."
+        );
+    }
     if facts.unreachable.contains(node) {
         return format!(
             "The directory says that {node} has {key}, but {node} cannot be asked: see whether it \
@@ -142,6 +147,12 @@ fn of_record(facts: &Facts<'_>) -> String {
 /// Nobody has heard of it.
 fn unknown(facts: &Facts<'_>) -> String {
     let key = facts.key.as_str();
+    if facts.unreachable.iter().any(|node| node == facts.me) {
+        let me = facts.me;
+        return format!(
+            "Whether anybody publishes {key} is not known: {me} is too busy. Ask again."
+        );
+    }
     let place = match facts.others {
         0 => format!(
             "on {}, which is alone: there is no other node to ask",
@@ -367,6 +378,32 @@ mod tests {
         let why = why(&case);
         assert_eq!((why.state, why.epoch), (Some(State::Live), Some(7)));
         assert_eq!(why.origin.as_deref(), Some("o1"));
+    }
+
+    #[test]
+    fn a_node_that_is_too_busy_says_so_of_itself() {
+        let busy = Case {
+            unreachable: &["e2"],
+            ..NOTHING
+        };
+        says(&busy, &["is not known: e2 is too busy. Ask again."]);
+        let mine = Recorded {
+            node: "e2".to_owned(),
+            ..recorded(true).expect("one")
+        };
+        let case = Case {
+            recorded: Some(mine),
+            ..busy
+        };
+        says(&case, &["e2 has live/cam, and e2 is too busy to say more"]);
+        let served = [told("o1", Part::Origin, 0.02)];
+        let case = Case {
+            served: &served,
+            unreachable: &["e2"],
+            ..NOTHING
+        };
+        says(&case, &["live/cam is live on o1", "e2 does not answer."]);
+        assert!(!why(&case).verdict.contains("does not have it"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use tokio::time::Instant;
 
+use super::door::Door;
 use super::*;
+use crate::config::OnConflict;
 
 const SILENCE: Duration = Duration::from_millis(400);
 
@@ -83,5 +85,90 @@ async fn anybody_takes_the_place_of_one_who_has_left() {
         cluster.o1.streams().await == 0
     })
     .await;
+    cluster.drain().await;
+}
+
+#[tokio::test]
+async fn a_second_encoder_stands_by_at_another_origin() {
+    let cluster = Cluster::new(|_, config| {
+        config.publish.on_conflict = OnConflict::Backup;
+        config.publish.silence = NEVER;
+    })
+    .await;
+    let first = Encoder::accepted(&cluster.o1, "a", 1).await;
+    let mut player = cluster.e1.play("a").await;
+    goes_over(&mut player, 1, 1).await;
+    cluster.o2.hears_of("a", "o1").await;
+    let _second = Encoder::accepted(&cluster.o2, "a", 2).await;
+    // Nobody sees it yet.
+    goes_over(&mut player, 1, 1).await;
+    drop(first);
+    // At once: the other is gone, and not just silent.
+    goes_over(&mut player, 1, 2).await;
+    cluster.e1.hears_of("a", "o2").await;
+    cluster.drain().await;
+}
+
+/// A configuration of H.264, or a keyframe that needs it, of one flavour.
+fn avc(dts: u32, flavour: u8, is_configuration: bool) -> Tag {
+    let record = [
+        1, 0x64, 0, 0x1F, 0xFF, 0xE1, 0, 4, 0x67, 0x64, 0, flavour, 1, 0, 1, 0x68,
+    ];
+    let picture = [0, 0, 0, 2, 0x65, flavour];
+    let kind = u8::from(!is_configuration);
+    let what: &[u8] = if is_configuration { &record } else { &picture };
+    let payload = [&[0x17, kind, 0, 0, 0], what].concat();
+    Tag::new(Kind::Video, dts, payload.into())
+}
+
+#[tokio::test]
+async fn who_watches_gets_the_configuration_of_a_publish_that_its_edge_came_late_to() {
+    let door = Door::new().await;
+    let cluster = Cluster::new(|name, config| {
+        with_token(config);
+        if name == "o2" {
+            config.relay.advertise = Some(door.address.to_string());
+        }
+    })
+    .await;
+    let addresses = cluster.o2.node.addresses();
+    let relay = addresses.iter().find(|(name, _)| *name == "relay");
+    door.leads_to(relay.expect("a relay").1);
+    let publish = async |member: &Member, flavour: u8| {
+        let published = Client::default()
+            .publish(&member.url("a?token=token"))
+            .await;
+        let publisher = published.expect("accepted");
+        for (frame, is_configuration) in [(0, true), (0, false), (40, false), (80, false)] {
+            let tag = avc(frame, flavour, is_configuration);
+            publisher.send(tag).await.expect("open");
+        }
+        publisher
+    };
+    let _first = publish(&cluster.o1, 1).await;
+    let mut player = cluster.e1.play("a").await;
+    let mut next = async || loop {
+        match timeout(PATIENCE, player.next()).await.expect("in time") {
+            Ok(Some(Event::Tag(tag))) if tag.is_video() => return tag,
+            Ok(Some(_)) => {}
+            other => panic!("it plays no more: {other:?}"),
+        }
+    };
+    loop {
+        let tag = next().await;
+        if tag.is_frame() && tag.dts == 80 {
+            break;
+        }
+    }
+
+    door.open(false);
+    let second = publish(&cluster.o2, 2).await;
+    cluster.e1.hears_of("a", "o2").await;
+    door.open(true);
+    let configuration = next().await;
+    assert!(configuration.is_configuration(), "{configuration:?}");
+    assert_eq!(configuration.payload, avc(0, 2, true).payload);
+    assert_eq!(next().await.payload, avc(0, 2, false).payload);
+    drop(second);
     cluster.drain().await;
 }

@@ -59,3 +59,29 @@ fn a_warm_stream_stays_at_its_edge_across_origins_until_it_is_told_otherwise() {
         cluster.drain().await;
     });
 }
+
+#[test]
+fn a_stream_that_ended_is_warm_again_when_it_comes_back() {
+    counted(async |recorded| {
+        let cluster = Cluster::new(|_, config| {
+            config.publish.grace = Duration::ZERO;
+            config.pull.linger = Duration::ZERO;
+        })
+        .await;
+        let told = cluster.o1.directory.put_setting(
+            Kind::Warm,
+            SettingName::from(&key("a")),
+            json!({ "edges": 1 }),
+            Life::Kept,
+            Expect::Any,
+        );
+        told.await.expect("it is set");
+        for mark in [1, 2] {
+            let encoder = Encoder::accepted(&cluster.o1, "a", mark).await;
+            until("it is pulled", async || pulls(recorded) == 1.0).await;
+            drop(encoder);
+            until("it has ended", async || pulls(recorded) == 0.0).await;
+        }
+        cluster.drain().await;
+    });
+}
