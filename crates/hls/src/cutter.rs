@@ -107,7 +107,7 @@ impl Cutter {
             layouts: Layouts::default(),
             msn: numbering.msn,
             discontinuity: numbering.discontinuity,
-            not_before: carried.map_or(i64::MIN, |carried| carried.end),
+            not_before: numbering.not_before.unwrap_or(i64::MIN),
             state: State::Waiting {
                 since: None,
                 patience: 0,

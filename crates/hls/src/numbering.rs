@@ -13,6 +13,9 @@ pub struct Numbering {
     pub msn: u64,
     /// The discontinuity sequence number of that segment.
     pub discontinuity: u64,
+    /// Where the publish before ended, in nanoseconds of unix time, if that is known: nothing of this one is dated
+    /// earlier.
+    pub not_before: Option<i64>,
     /// What goes on from the publish before; `None` if the window begins empty.
     pub carried: Option<Carried>,
 }
@@ -22,8 +25,6 @@ pub struct Numbering {
 pub struct Carried {
     /// The number of the oldest segment that is still listed.
     pub oldest: u64,
-    /// Where the newest ends, in nanoseconds of unix time: none begins earlier.
-    pub end: i64,
     /// The part target, which must not change in a playlist.
     pub part_target: Option<Duration>,
 }
@@ -55,6 +56,7 @@ impl Numbering {
         Self {
             msn: behind(last.map(|last| last.msn)),
             discontinuity: behind(last.map(|last| last.discontinuity)),
+            not_before: None,
             carried: None,
         }
     }
@@ -72,9 +74,9 @@ impl Numbering {
         Self {
             msn: newest.msn.saturating_add(1),
             discontinuity: segment.discontinuity.saturating_add(1),
+            not_before: Some(newest.end),
             carried: is_same.then_some(Carried {
                 oldest: segment.first_listed,
-                end: newest.end,
                 part_target: segment.part_target,
             }),
         }
@@ -132,11 +134,11 @@ mod tests {
         let next = Numbering::carry_on(&newest, &config);
         let carried = Carried {
             oldest: 7,
-            end: 5 * SECOND,
             part_target: Some(Duration::from_millis(210)),
         };
         assert_eq!((next.msn, next.discontinuity), (18, 4));
         assert_eq!(next.carried, Some(carried));
+        assert_eq!(next.not_before, Some(5 * SECOND));
 
         let longer = Config {
             segment: Duration::from_secs(3),
@@ -149,6 +151,7 @@ mod tests {
         for config in [longer, whole] {
             let next = Numbering::carry_on(&newest, &config);
             assert_eq!((next.msn, next.carries_on()), (18, false));
+            assert_eq!(next.not_before, Some(5 * SECOND));
         }
     }
 }

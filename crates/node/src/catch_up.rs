@@ -230,10 +230,9 @@ impl CatchUp {
         if opens
             && written.bytes > 0
             && let Some(joining) = self.joining.take()
+            && let Some(asked) = joining.asked
         {
-            if let Some(asked) = joining.asked {
-                context.metrics.joined(asked.elapsed());
-            }
+            context.metrics.joined(asked.elapsed());
         }
         for judged in judged
             .iter()

@@ -14,6 +14,9 @@ use crate::handle::StartError;
 /// A node that does not answer within this is taken for dead by those who have a reason to.
 pub(crate) const PROBE: Duration = Duration::from_millis(500);
 
+/// How much longer than a publisher may be silent an answer about its key may take.
+const RELEASE: Duration = Duration::from_secs(7);
+
 /// So many origins are named to an encoder that came to an edge.
 const SHOWN: usize = 4;
 
@@ -50,7 +53,10 @@ impl Membership {
             let auth = auth.ok_or(StartError::NoRelayAuth)?;
             let me = Member::new(config.directory.cluster.as_str(), id.as_str())
                 .map_err(StartError::ClusterName)?;
-            let tuning = Tuning::default();
+            // Who is asked to release a key may have to wait until its publisher has been silent for long enough.
+            let release = config.publish.silence + RELEASE;
+            let mut tuning = Tuning::default();
+            tuning.call_timeout = tuning.call_timeout.max(release);
             Some(Relay {
                 client: Client::new(me.clone(), auth.clone(), tuning.clone()),
                 me,

@@ -96,7 +96,7 @@ impl Config {
         key(
             "secret",
             "secret",
-            "What all nodes of the cluster know and nobody else, at least 16 bytes. It is never sent, and encrypts nothing. This or `relay.tls` is required.",
+            "What all nodes of the cluster know and nobody else, at least 16 bytes. It is never sent, and encrypts nothing. This or `relay.tls` is required. Who publishes is in the directory as a hash that is keyed with it: with `relay.tls` alone, anybody who can read the directory can try tokens against it.",
         ),
         key(
             "tls.ca",

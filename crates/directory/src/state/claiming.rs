@@ -79,7 +79,11 @@ impl State {
         let Some(own) = own.filter(|own| own.wanted.is_some()) else {
             return false;
         };
-        (own.wanted, own.asking) = (None, None);
+        own.wanted = None;
+        // Its own record may have been seen there before the answer that nobody waits for now.
+        if let Some((_, seen)) = own.asking.take().and_then(|asking| asking.heard) {
+            own.seen = seen;
+        }
         self.mark(key);
         self.count();
         true

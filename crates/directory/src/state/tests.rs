@@ -117,6 +117,19 @@ async fn the_watch_may_be_faster_than_the_answer() {
 }
 
 #[tokio::test]
+async fn what_was_written_for_a_claim_that_nobody_waits_for_is_deleted() {
+    let (mut state, _) = state();
+    let id = ask(&mut state, 5, None);
+    state.happened(put(&record("a", 5), 2));
+    assert!(state.disown(&key(), id));
+    assert_eq!(when(&state), When::At(2));
+    let there = ask(&mut state, 6, None);
+    state.happened(put(&record("b", 7), 3));
+    assert!(state.disown(&key(), there));
+    assert!(matches!(state.step(&key(), LEASE), Step::Gone), "another's");
+}
+
+#[tokio::test]
 async fn a_loss_before_the_answer_is_a_loss() {
     let (mut state, _) = state();
     let id = ask(&mut state, 5, None);

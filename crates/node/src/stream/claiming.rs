@@ -223,6 +223,7 @@ impl Wanted {
             return hls::Numbering {
                 msn: carry_on.next_segment,
                 discontinuity: carry_on.next_discontinuity,
+                not_before: Some(carry_on.date_time),
                 carried: None,
             };
         }
