@@ -96,11 +96,32 @@ async fn ask(node: &Node, row: &mut Row) -> Option<&'static str> {
     row.publishers = sum("weir_publishers");
     row.viewers = sum("weir_subscribers");
     row.pulls = sum("weir_relay_pulls");
-    row.sent = sum("weir_egress_bytes_total");
+    row.sent = to_viewers(&metrics);
     row.memory = node.try_resident().unwrap_or(0);
     Some(match (ready, sum("weir_draining") > 0.0) {
         (_, true) => "draining",
         (true, false) => "up",
         (false, false) => "not ready",
     })
+}
+
+/// Bytes that went to viewers: those to other nodes count under the same name.
+fn to_viewers(metrics: &str) -> f64 {
+    let to_nodes = sum(metrics, r#"weir_egress_bytes_total{protocol="relay"}"#);
+    sum(metrics, "weir_egress_bytes_total") - to_nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_nodes_pull_does_not_go_to_viewers() {
+        let metrics = "# TYPE weir_egress_bytes_total counter\n\
+            weir_egress_bytes_total{protocol=\"rtmp\"} 700\n\
+            weir_egress_bytes_total{protocol=\"relay\"} 5000\n\
+            weir_egress_bytes_total{protocol=\"srt\"} 70\n";
+        assert_eq!(to_viewers(metrics), 770.0);
+        assert_eq!(to_viewers(""), 0.0);
+    }
 }

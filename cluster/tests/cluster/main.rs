@@ -8,6 +8,7 @@ mod outage;
 mod owners;
 mod partition;
 mod pull_faults;
+mod relay_tls;
 mod restore;
 mod takeover;
 mod trace;

@@ -66,6 +66,37 @@ fn the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_them() {
 }
 
 #[test]
+fn what_goes_between_nodes_is_not_shown_as_what_viewers_get() {
+    let dashboard = text("compose/grafana/dashboards/weir.json");
+    let dashboard: Value = serde_json::from_str(&dashboard).expect("JSON");
+    let mut found = Vec::new();
+    queries(&dashboard, &mut found);
+    let counts_both = [
+        "weir_egress_bytes_total",
+        "weir_ingress_bytes_total",
+        "weir_delivery_seconds_bucket",
+    ];
+    let of_both = |query: &&String| metrics(query).any(|name| counts_both.contains(&name));
+    let of_both: Vec<_> = found.iter().filter(of_both).collect();
+    assert!(of_both.len() >= 6, "{of_both:?}");
+    for query in of_both {
+        let says_which = ["protocol!=\"relay\"", "protocol=\"relay\""];
+        assert!(says_which.iter().any(|it| query.contains(it)), "{query}");
+    }
+}
+
+#[test]
+fn a_drained_node_stays_away_and_the_api_is_for_this_machine() {
+    let compose = text("compose/compose.yaml");
+    let (_, node) = compose.split_once("\nx-node: &node\n").expect("nodes");
+    let (node, _) = node.split_once("\n\n").expect("an end");
+    assert!(node.contains("\n  restart: on-failure\n"), "{node}");
+    let http = compose.lines().filter(|line| line.contains(":8080\""));
+    let http: Vec<_> = http.map(str::trim).collect();
+    assert_eq!(http, ["- \"${HTTP_ADDRESS:-127.0.0.1}:8080:8080\""]);
+}
+
+#[test]
 fn the_balancer_understands_its_configuration_and_knows_all_nodes() {
     let path = file("compose/haproxy.cfg");
     let checked = Command::new("haproxy")
