@@ -132,22 +132,38 @@ impl Players {
     pub(crate) fn task(server: &Server, load: &Load, task: Task) -> Result<Findings> {
         let address = net::resolve(&server.target.authority)?;
         let (progress, thread) = spawn(plan(server, address, load, load.players, task))?;
-        let begin = Instant::now();
-        let limit = if task == Task::Join {
-            Duration::from_secs(20)
-        } else {
-            Duration::MAX
-        };
         let mut said = Instant::now();
-        while !thread.is_finished() && begin.elapsed() < limit {
+        while !thread.is_finished() {
             thread::sleep(Duration::from_millis(20));
             if said.elapsed() > Duration::from_secs(10) {
                 said = Instant::now();
                 eprintln!("  {} came and left", progress.left.load(Relaxed));
             }
         }
-        progress.stop.store(true, Relaxed);
         join(thread)
+    }
+
+    /// Players who come for the first keyframe, and stay; waits until all have one, or no more get any.
+    pub(crate) fn joined(server: &Server, load: &Load) -> Result<Self> {
+        let address = net::resolve(&server.target.authority)?;
+        let group = spawn(plan(server, address, load, load.players, Task::Join))?;
+        let players = Self {
+            groups: vec![group],
+        };
+        let patience = swarm::SETUP_TIMEOUT + Duration::from_secs(5);
+        let patience = patience + Duration::from_secs_f64(1.0 / load.ramp);
+        let (mut before, mut since) = (0, Instant::now());
+        loop {
+            let here = players.sum(|progress| progress.joined.load(Relaxed)) + players.lost();
+            let is_over = players.groups.iter().any(|group| group.1.is_finished());
+            if here >= load.players as u64 || is_over || since.elapsed() > patience {
+                return Ok(players);
+            }
+            if here > before {
+                (before, since) = (here, Instant::now());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn sum(&self, of: impl Fn(&swarm::Progress) -> u64) -> u64 {
@@ -162,15 +178,14 @@ impl Players {
         self.sum(|progress| progress.playing.load(Relaxed))
     }
 
+    fn lost(&self) -> u64 {
+        self.sum(|progress| progress.failed.load(Relaxed) + progress.disconnects.load(Relaxed))
+    }
+
     /// Waits until all of them play or have failed.
     pub(crate) fn wait(&self, players: usize) {
         let begin = Instant::now();
-        let here = || {
-            self.playing()
-                + self.sum(|progress| {
-                    progress.failed.load(Relaxed) + progress.disconnects.load(Relaxed)
-                })
-        };
+        let here = || self.playing() + self.lost();
         while here() < players as u64 && begin.elapsed() < BEGIN_TIMEOUT {
             thread::sleep(Duration::from_millis(10));
         }
@@ -184,17 +199,22 @@ impl Players {
 
     /// Stops them, and says what they found.
     pub(crate) fn stop(self, report: &mut Report) -> Result<()> {
+        report.failed += self.sum(|progress| progress.failed.load(Relaxed));
+        report.disconnects += self.sum(|progress| progress.disconnects.load(Relaxed));
+        report.players(&self.findings()?);
+        Ok(())
+    }
+
+    /// Stops them: what they found, for those who make no report of it.
+    pub(crate) fn findings(self) -> Result<Findings> {
         for (progress, _) in &self.groups {
             progress.stop.store(true, Relaxed);
-            report.failed += progress.failed.load(Relaxed);
-            report.disconnects += progress.disconnects.load(Relaxed);
         }
         let mut findings = Findings::default();
         for (_, thread) in self.groups {
             findings.merge(join(thread)?);
         }
-        report.players(&findings);
-        Ok(())
+        Ok(findings)
     }
 }
 

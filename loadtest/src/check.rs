@@ -15,6 +15,8 @@ const MAX_ERRORS: usize = 5;
 pub(crate) struct Checks {
     /// The numbers that come next, of audio and of video.
     next: [Option<u32>; 2],
+    /// When it said `play`.
+    pub(crate) asked: Option<Instant>,
     pub(crate) has_media: bool,
     pub(crate) has_keyframe: bool,
 }
@@ -28,6 +30,10 @@ pub(crate) struct Findings {
     pub(crate) connect: Histogram,
     /// Microseconds from connecting until the first keyframe was whole.
     pub(crate) keyframe: Histogram,
+    /// Microseconds from `play` until the server said that it plays.
+    pub(crate) answer: Histogram,
+    /// Microseconds from `play` until the first keyframe was whole.
+    pub(crate) picture: Histogram,
     pub(crate) tags: u64,
     pub(crate) late: u64,
     pub(crate) missing: u64,
@@ -58,6 +64,9 @@ impl Checks {
             findings
                 .keyframe
                 .record(started.elapsed().as_micros() as u64);
+            if let Some(asked) = self.asked {
+                findings.picture.record(asked.elapsed().as_micros() as u64);
+            }
         }
         let Some(stamp) = stamp::read(video, payload) else {
             return;
@@ -104,6 +113,8 @@ impl Findings {
         self.latency.merge(&other.latency);
         self.connect.merge(&other.connect);
         self.keyframe.merge(&other.keyframe);
+        self.answer.merge(&other.answer);
+        self.picture.merge(&other.picture);
         self.tags += other.tags;
         self.late += other.late;
         self.missing += other.missing;
@@ -153,6 +164,7 @@ mod tests {
             fault(index, &mut sent);
         }
         let (mut parser, mut checks) = (Parser::new(4096), Checks::default());
+        checks.asked = Some(Instant::now());
         let mut findings = Findings::default();
         parser
             .push(&sent.concat(), &mut |header, payload| {
@@ -183,7 +195,10 @@ mod tests {
             (100, 0, 0, 0)
         );
         assert!((2990..3060).contains(&findings.latency.quantile(0.5).unwrap()));
-        assert_eq!(findings.keyframe.total(), 1);
+        assert_eq!(
+            (findings.keyframe.total(), findings.picture.total()),
+            (1, 1)
+        );
     }
 
     #[test]

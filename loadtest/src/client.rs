@@ -124,6 +124,11 @@ impl Client {
         self.stage == Stage::Ready
     }
 
+    /// Whether it has said `play` or `publish`.
+    pub(crate) fn has_asked(&self) -> bool {
+        matches!(self.stage, Stage::Start | Stage::Ready)
+    }
+
     /// The message stream the server gave us.
     pub(crate) fn stream(&self) -> u32 {
         self.stream
@@ -389,7 +394,9 @@ mod tests {
             .null()
             .number(5.0)
             .done();
+        assert!(!client.has_asked());
         client.input(&say(created), nothing).unwrap();
+        assert!(client.has_asked() && !client.is_ready());
         assert_eq!(client.stream(), 5);
         let started = Writer::default()
             .string("onStatus")

@@ -10,6 +10,8 @@ mod check;
 mod chunk;
 mod client;
 mod clip;
+mod cluster;
+mod first_play;
 mod floor;
 mod net;
 mod options;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::FloorServer(command) => scenario::floor_server(&command),
         Command::Pair(command) => scenario::pair(&command),
         Command::Burst(command) => scenario::burst(&command),
+        Command::FirstPlay(command) => first_play::measure(&command),
         Command::Publishers(command) => scenario::publishers(&command),
         Command::Streams(command) => scenario::streams(&command),
         Command::Churn(command) => scenario::churn(&command),

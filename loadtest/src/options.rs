@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Pair(PairCommand),
     /// Many join one stream at once: time to the first keyframe
     Burst(BurstCommand),
+    /// The first plays of streams at an edge: time from `play` to the first keyframe
+    FirstPlay(FirstPlayCommand),
     /// Many publishers: late tags, core share
     Publishers(PublishersCommand),
     /// Many streams of one player each: core share, with players and without
@@ -253,6 +255,40 @@ pub(crate) struct BurstCommand {
     pub(crate) players: usize,
     #[command(flatten)]
     pub(crate) server: ServerOptions,
+    #[command(flatten)]
+    pub(crate) media: MediaOptions,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
+}
+
+#[derive(Args)]
+pub(crate) struct FirstPlayCommand {
+    #[arg(long, default_value_t = 100)]
+    pub(crate) streams: usize,
+    /// From one play to the next, which also waits for the keyframe of the one before
+    #[arg(long, default_value = "100ms", value_parser = parse::duration)]
+    pub(crate) gap: Duration,
+    /// Play all streams at the same moment
+    #[arg(long, conflicts_with = "gap")]
+    pub(crate) at_once: bool,
+    /// From the first publish to the first play: so much of each stream is there to be fetched
+    #[arg(long, default_value = "7s", value_parser = parse::duration)]
+    pub(crate) settle: Duration,
+    /// What the origin and the edge are: `weir`, with configuration keys for both
+    #[arg(long, default_value = "weir")]
+    pub(crate) server: Spec,
+    /// The etcd binary
+    #[arg(long, default_value = "etcd")]
+    pub(crate) etcd: PathBuf,
+    /// The core of the edge [default: that of the origin, --server-core]
+    #[arg(long)]
+    pub(crate) edge_core: Option<usize>,
+    /// An origin that runs, by the URL of a stream
+    #[arg(long, requires = "play_from")]
+    pub(crate) publish_to: Option<String>,
+    /// Its edge, likewise
+    #[arg(long, requires = "publish_to")]
+    pub(crate) play_from: Option<String>,
     #[command(flatten)]
     pub(crate) media: MediaOptions,
     #[command(flatten)]

@@ -66,6 +66,11 @@ impl Player {
         self.playing && self.client.is_none()
     }
 
+    /// Whether it has got as far as others may have to wait for.
+    pub(crate) fn is_there(&self, task: Task) -> bool {
+        self.playing && (task != Task::Join || self.has_keyframe)
+    }
+
     pub(crate) fn drain(&mut self, scratch: &mut [u8]) -> Result<Next> {
         match net::drain(&self.socket, scratch) {
             Ok(0) => bail!("the server closed the connection"),
@@ -121,6 +126,11 @@ impl Player {
             Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(Next::Wait),
             Err(error) => return Err(error.into()),
         };
+        if client.has_asked()
+            && let Some(checks) = &mut self.checks
+        {
+            checks.asked.get_or_insert_with(Instant::now);
+        }
         let out = client.output();
         if !out.is_empty() && self.socket.write(&out)? < out.len() {
             bail!("the server reads no commands");
@@ -132,6 +142,9 @@ impl Player {
             findings
                 .connect
                 .record(self.started.elapsed().as_micros() as u64);
+            if let Some(asked) = self.checks.as_ref().and_then(|checks| checks.asked) {
+                findings.answer.record(asked.elapsed().as_micros() as u64);
+            }
         }
         self.has_keyframe = self
             .checks

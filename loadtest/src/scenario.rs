@@ -260,7 +260,7 @@ pub(crate) fn burst(command: &BurstCommand) -> Result<()> {
     for round in 0..command.rounds {
         // Not always at the same place of a GOP.
         thread::sleep(Duration::from_millis(1300 + 370 * (round as u64 % 5)));
-        sum.merge(Players::task(&server, &load, Task::Join)?);
+        sum.merge(Players::joined(&server, &load)?.findings()?);
     }
     let expected = (command.joins * command.rounds) as u64;
     let burst = Burst {

@@ -128,6 +128,16 @@ impl Server {
     }
 
     fn start_weir(spec: &Spec, setup: &Setup) -> Result<Self> {
+        Self::start_node(spec, setup, setup.core, &[])
+    }
+
+    /// A weir on a core, with these settings over those that all have.
+    pub(crate) fn start_node(
+        spec: &Spec,
+        setup: &Setup,
+        core: usize,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let port = free_port()?;
         let folder = tempfile::tempdir()?;
         ensure!(
@@ -135,7 +145,7 @@ impl Server {
             "no weir at {}: --weir PATH",
             setup.weir.display()
         );
-        let mut command = pinned(&setup.weir, setup.core);
+        let mut command = pinned(&setup.weir, core);
         let mut set = |key: &str, value: &str| {
             command.arg("--set").arg(format!("{key}={value}"));
         };
@@ -147,16 +157,40 @@ impl Server {
         set("limits.connections_per_address", "0");
         // A processor that is busy is what is wanted here.
         set("limits.headroom", "1");
+        for (key, value) in settings {
+            set(key, value);
+        }
         for (key, value) in &spec.options {
             match key.as_str() {
                 "coalesce" => set("egress.coalesce", value),
                 key => set(key, value),
             }
         }
-        // Its log, which says why when it does not start.
-        let log = std::fs::File::create(folder.path().join(LOG))?;
-        command.stdout(log.try_clone()?).stderr(log);
-        Self::started(spec, command, port, Some(folder))
+        log(&mut command, folder.path())?;
+        Self::started(&spec.text, command, port, Some(folder))
+    }
+
+    /// An etcd of one member, which has no streams.
+    pub(crate) fn start_etcd(program: &Path, setup: &Setup) -> Result<Self> {
+        let port = free_port()?;
+        let (client, peer) = (url(port), url(free_port()?));
+        let folder = tempfile::tempdir()?;
+        let mut command = pinned(program, setup.core);
+        command.arg("--data-dir").arg(folder.path().join("data"));
+        for (name, value) in [
+            ("--listen-client-urls", client.as_str()),
+            ("--advertise-client-urls", &client),
+            ("--listen-peer-urls", &peer),
+            ("--initial-advertise-peer-urls", &peer),
+            ("--initial-cluster", &format!("default={peer}")),
+            // Whoever is alone need not wait for long before it leads.
+            ("--heartbeat-interval", "20"),
+            ("--election-timeout", "200"),
+        ] {
+            command.args([name, value]);
+        }
+        log(&mut command, folder.path())?;
+        Self::started("etcd", command, port, Some(folder))
     }
 
     fn start_nginx(spec: &Spec, setup: &Setup) -> Result<Self> {
@@ -183,7 +217,7 @@ impl Server {
             .arg(&file)
             .arg("-e")
             .arg(folder.path().join(LOG));
-        Self::started(spec, command, port, Some(folder))
+        Self::started(&spec.text, command, port, Some(folder))
     }
 
     fn start_floor(spec: &Spec, setup: &Setup) -> Result<Self> {
@@ -214,18 +248,18 @@ impl Server {
     }
 
     fn started(
-        spec: &Spec,
+        name: &str,
         mut command: Command,
         port: u16,
         folder: Option<TempDir>,
     ) -> Result<Self> {
         let mut server = Self::found(&format!("rtmp://127.0.0.1:{port}/live/bench"), None)?;
-        server.name = spec.to_string();
+        server.name = name.to_owned();
         server.folder = folder;
         server.adopt(
             command
                 .spawn()
-                .with_context(|| format!("cannot start {spec}"))?,
+                .with_context(|| format!("cannot start {name}"))?,
         );
         server.wait()
     }
@@ -236,10 +270,17 @@ impl Server {
     }
 
     /// Waits until it accepts connections.
-    fn wait(mut self) -> Result<Self> {
+    fn wait(self) -> Result<Self> {
         let address = crate::net::resolve(&self.target.authority)?;
+        self.until("listen", || {
+            TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
+        })
+    }
+
+    /// Waits until it does something.
+    pub(crate) fn until(mut self, what: &str, it_does: impl Fn() -> bool) -> Result<Self> {
         let begin = Instant::now();
-        while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
+        while !it_does() {
             if let Some(status) = self
                 .child
                 .as_mut()
@@ -249,7 +290,7 @@ impl Server {
                 let log = log.and_then(|path| std::fs::read_to_string(path).ok());
                 bail!("{} ended: {status}\n{}", self.name, log.unwrap_or_default());
             }
-            ensure!(begin.elapsed() < PATIENCE, "{} does not listen", self.name);
+            ensure!(begin.elapsed() < PATIENCE, "{} does not {what}", self.name);
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(self)
@@ -282,7 +323,18 @@ fn pinned(program: &Path, core: usize) -> Command {
     command
 }
 
-fn free_port() -> Result<u16> {
+/// What a program says goes there, for when it does not start.
+fn log(command: &mut Command, folder: &Path) -> Result<()> {
+    let log = std::fs::File::create(folder.join(LOG))?;
+    command.stdout(log.try_clone()?).stderr(log);
+    Ok(())
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?
         .local_addr()?
         .port())

@@ -16,7 +16,7 @@ use crate::{net, parse, system};
 
 /// Players that read at intervals are spread over so many turns.
 const TURN: Duration = Duration::from_millis(5);
-const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a player that drains without looking says that it is alive.
 const SIGN_OF_LIFE: u64 = 15;
 
@@ -46,7 +46,7 @@ pub(crate) enum Task {
     Drain,
     /// Reads every tag.
     Check,
-    /// Waits for the first keyframe, then drains; the swarm ends when all have one.
+    /// Waits for the first keyframe, then drains.
     Join,
     /// Leaves at the first tag, and another comes, so many times.
     Churn { cycles: usize },
@@ -63,7 +63,7 @@ pub(crate) struct Plan {
     pub(crate) streams: usize,
     /// New players per second.
     pub(crate) ramp: f64,
-    /// Players that may be connecting at once.
+    /// Players that may be connecting at once; those who join, until they have their keyframe.
     pub(crate) in_flight: usize,
     pub(crate) reading: Reading,
     pub(crate) task: Task,
@@ -82,6 +82,8 @@ pub(crate) struct Progress {
     pub(crate) stop: AtomicBool,
     pub(crate) window: AtomicU8,
     pub(crate) playing: AtomicU64,
+    /// How many ever had a keyframe, of those who join.
+    pub(crate) joined: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) disconnects: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -97,7 +99,6 @@ struct Swarm<'a> {
     free: Vec<usize>,
     started: usize,
     in_flight: usize,
-    with_keyframe: usize,
     begin: Instant,
     copied: Vec<u8>,
     thrown: Vec<u8>,
@@ -118,7 +119,6 @@ pub(crate) fn run(plan: &Plan, progress: &Progress) -> Result<Findings> {
         free: Vec::new(),
         started: 0,
         in_flight: 0,
-        with_keyframe: 0,
         begin: Instant::now(),
         copied: vec![0; 64 << 10],
         thrown: vec![0; 1 << 20],
@@ -215,7 +215,6 @@ impl Swarm<'_> {
     fn is_done(&self) -> bool {
         let failed = self.progress.failed.load(Relaxed) as usize;
         match self.plan.task {
-            Task::Join => self.with_keyframe + failed >= self.plan.players,
             Task::Churn { cycles } => self.progress.left.load(Relaxed) as usize + failed >= cycles,
             _ => false,
         }
@@ -273,13 +272,14 @@ impl Swarm<'_> {
             return false;
         };
         let Some(player) = slot else { return false };
-        let (before, was_playing, had_keyframe) =
-            (player.bytes, player.playing, player.has_keyframe);
+        let task = self.plan.task;
+        let (before, was_playing, was_there) =
+            (player.bytes, player.playing, player.is_there(task));
         let open = self.progress.window.load(Relaxed) == window::OPEN;
         let result = if player.drains() {
             player.drain(&mut self.thrown)
         } else {
-            player.look(self.plan.task, open, &mut self.copied, &mut self.findings)
+            player.look(task, open, &mut self.copied, &mut self.findings)
         };
         let now_ms = self.begin.elapsed().as_millis() as u32;
         if player.bytes > before {
@@ -290,15 +290,17 @@ impl Swarm<'_> {
             self.bytes += player.bytes - before;
         }
         if player.playing && !was_playing {
-            self.in_flight -= 1;
             self.progress.playing.fetch_add(1, Relaxed);
+        }
+        if player.is_there(task) && !was_there {
+            self.in_flight -= 1;
+            if task == Task::Join {
+                self.progress.joined.fetch_add(1, Relaxed);
+            }
             if matches!(self.plan.reading, Reading::Every(_)) && player.drains() {
                 // From here on the clock says when to read.
                 let _ = self.poll.registry().deregister(&mut player.socket);
             }
-        }
-        if player.has_keyframe && !had_keyframe {
-            self.with_keyframe += 1;
         }
         match result {
             Ok(Next::Wait) => false,
@@ -321,14 +323,13 @@ impl Swarm<'_> {
 
     fn lost(&mut self, index: usize, error: &anyhow::Error) {
         self.findings.error(format!("{error:#}"));
-        if self
-            .players
-            .get(index)
-            .is_some_and(|slot| slot.as_ref().is_some_and(|player| player.playing))
-        {
+        let player = self.players.get(index).and_then(Option::as_ref);
+        if !player.is_some_and(|player| player.is_there(self.plan.task)) {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+        if player.is_some_and(|player| player.playing) {
             self.progress.disconnects.fetch_add(1, Relaxed);
         } else {
-            self.in_flight = self.in_flight.saturating_sub(1);
             self.progress.failed.fetch_add(1, Relaxed);
         }
         self.remove(index);
@@ -349,7 +350,7 @@ impl Swarm<'_> {
         let mut stuck = Vec::new();
         for (index, player) in self.players.iter_mut().enumerate() {
             let Some(player) = player else { continue };
-            if !player.playing && player.started.elapsed() > SETUP_TIMEOUT {
+            if !player.is_there(self.plan.task) && player.started.elapsed() > SETUP_TIMEOUT {
                 stuck.push(index);
             } else if player.drains()
                 && self.plan.raw.is_none()
@@ -359,7 +360,14 @@ impl Swarm<'_> {
             }
         }
         for index in stuck {
-            self.lost(index, &anyhow::anyhow!("no play within {SETUP_TIMEOUT:?}"));
+            let what = match self.plan.task {
+                Task::Join => "keyframe",
+                _ => "play",
+            };
+            self.lost(
+                index,
+                &anyhow::anyhow!("no {what} within {SETUP_TIMEOUT:?}"),
+            );
         }
     }
 
