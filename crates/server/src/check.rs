@@ -1,5 +1,8 @@
 //! The effective configuration, as TOML that could be read again, except for secrets.
 
+use std::net::IpAddr;
+
+use node::config::Listen;
 use toml::Value;
 
 use crate::layers::Loaded;
@@ -49,7 +52,7 @@ pub(crate) fn show(loaded: &Loaded) -> String {
 
 /// What is allowed but may not be meant.
 pub(crate) fn notes(settings: &Settings) -> Vec<String> {
-    [unused(settings), open(settings)].concat()
+    [unused(settings), open(settings), api(settings)].concat()
 }
 
 /// What only counts in a cluster, of a node that is in none.
@@ -84,6 +87,36 @@ fn open(settings: &Settings) -> Vec<String> {
     .collect()
 }
 
+/// Who may use the API.
+fn api(settings: &Settings) -> Vec<String> {
+    let web = &settings.web;
+    let (key, listen) = match &web.admin.listen {
+        Some(listen) => ("admin.listen", Some(listen)),
+        None => ("http.listen", web.http.listen.as_ref()),
+    };
+    let is_closed = settings.node.auth.admin_key.is_some();
+    let listen = listen.filter(|listen| !is_closed && !is_loopback(listen));
+    let note = listen.map(|listen| {
+        format!(
+            "anybody who reaches {listen} ({key}) may see stream keys and addresses in the API, \
+             and may act through a proxy on this machine: auth.admin_key is not set"
+        )
+    });
+    note.into_iter().collect()
+}
+
+/// Whether nobody else reaches it, as far as its text tells.
+fn is_loopback(listen: &Listen) -> bool {
+    let Some(host) = listen.host() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 fn origin(loaded: &Loaded, key: &str, entry: Option<&str>) -> String {
     loaded
         .origin(key, entry)
@@ -96,4 +129,47 @@ fn line(text: &mut String, setting: String, origin: &str) {
         origin => text.push_str(&format!("{setting:COLUMN$} # {origin}")),
     }
     text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api_notes(text: &str) -> Vec<String> {
+        let table = text.parse().expect("TOML");
+        api(&Settings::read(table).expect("settings"))
+    }
+
+    #[test]
+    fn an_api_that_others_reach_without_a_key_is_told_of() {
+        let [note] = &api_notes("")[..] else {
+            panic!("one note")
+        };
+        assert!(note.contains("reaches :8080 (http.listen)"), "{note}");
+        assert!(note.ends_with("auth.admin_key is not set"), "{note}");
+        for open in ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "node-1:80"] {
+            let notes = api_notes(&format!("[http]\nlisten = '{open}'"));
+            assert_eq!(notes.len(), 1, "{open}");
+        }
+        let moved = api_notes("[admin]\nlisten = ':9090'\n[http]\nlisten = '127.0.0.1:80'");
+        assert!(
+            moved[0].contains("reaches :9090 (admin.listen)"),
+            "{moved:?}"
+        );
+    }
+
+    #[test]
+    fn an_api_with_a_key_or_for_this_machine_is_not() {
+        for closed in [
+            "[auth]\nadmin_key = 'sesame'",
+            "[http]\nlisten = '127.0.0.1:80'",
+            "[http]\nlisten = '127.1.2.3:80'",
+            "[http]\nlisten = '[::1]:80'",
+            "[http]\nlisten = 'localhost:80'",
+            "[http]\nlisten = ''",
+            "[admin]\nlisten = '127.0.0.1:80'",
+        ] {
+            assert_eq!(api_notes(closed), [""; 0], "{closed}");
+        }
+    }
 }

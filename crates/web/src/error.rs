@@ -43,6 +43,13 @@ impl Refusal {
          anything: set a key and send it as a bearer token",
     );
 
+    pub(crate) const OLD_HTTP: Self = Self::fixed(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        "without auth.admin_key a request by HTTP/1.0 may change nothing, since proxies on this \
+         machine ask so for others: set a key and send it as a bearer token, or ask by HTTP/1.1",
+    );
+
     pub(crate) const TOO_LARGE: Self = Self::fixed(
         StatusCode::PAYLOAD_TOO_LARGE,
         "too_large",

@@ -15,6 +15,7 @@
 mod api;
 mod config;
 mod error;
+mod patience;
 mod routes;
 mod serve;
 

@@ -1,4 +1,5 @@
-//! Sockets to routes: bounded connections, a deadline for request heads, a graceful end.
+//! Sockets to routes: bounded connections, deadlines for request heads and for those who read
+//! answers, a graceful end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +20,11 @@ use tracing::{debug, warn};
 
 use crate::api::PeerAddress;
 use crate::config::Config;
+use crate::patience::Patient;
 use crate::routes::{Face, Source, router};
 
+/// A peer that has taken nothing of its answer for so long does not want it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests under way when the server stops may take this long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// A pause after accepting failed, as it does without file descriptors.
@@ -158,6 +162,8 @@ async fn connection(
 ) -> Result<(), hyper::Error> {
     // An answer is one write; waiting for more of it helps nobody.
     drop(socket.set_nodelay(true));
+    // A peer that sends request after request and reads no answer meets no deadline of hyper's.
+    let socket = Patient::new(socket, WRITE_TIMEOUT);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)

@@ -331,6 +331,12 @@ async fn without_a_key_only_this_machine_may_change_anything() {
         .ask(stop, "origin: http://evil.example\r\n", "")
         .await;
     assert_eq!(status, 403);
+    // As a proxy on this machine asks, unless it is told otherwise.
+    let old = format!("{stop} HTTP/1.0\r\nhost: 127.0.0.1:8080\r\n\r\n");
+    let (status, _, refusal) = running.send(&old).await;
+    assert_eq!((status, &refusal["code"]), (403, &"forbidden".into()));
+    let sentence = refusal["error"].as_str().expect("a sentence");
+    assert!(sentence.contains("HTTP/1.0"), "{sentence}");
     let rebound = format!("{stop} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n");
     assert_eq!(running.send(&rebound).await.0, 403);
     assert_eq!(running.orders(), []);

@@ -18,10 +18,8 @@ pub(super) fn nodes(nodes: &Nodes) -> String {
         "PUBLISHERS",
         "VIEWERS",
         "RTMP",
-        "HTTP",
     ]);
     for node in &nodes.nodes {
-        let address = |protocol: &str| node.addresses.get(protocol).cloned().unwrap_or_default();
         table.row([
             node.id.clone(),
             node.role.clone(),
@@ -33,8 +31,7 @@ pub(super) fn nodes(nodes: &Nodes) -> String {
             number(node.streams),
             number(node.publishers),
             number(node.viewers),
-            address("rtmp"),
-            address("http"),
+            text(&node.addresses.get("rtmp").cloned()),
         ]);
     }
     table.text() + &notes(nodes)

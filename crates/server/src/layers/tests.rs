@@ -205,7 +205,8 @@ fn wrong_nested_keys_are_explained_in_the_environment_and_flags() {
 #[test]
 fn what_only_a_cluster_uses_is_said_of_a_node_alone() {
     let notes = |text: &str| {
-        let (_folder, sources) = file(&format!("[auth.static]\n'*' = 't'\n{text}"));
+        let closed = "[auth]\nadmin_key = 'sesame'\nstatic = { '*' = 't' }";
+        let (_folder, sources) = file(&format!("{closed}\n{text}"));
         crate::check::notes(&load(&sources).expect("loads").settings)
     };
     assert!(notes("").is_empty());
@@ -621,7 +622,7 @@ fn an_entry_in_a_variable_is_shown_what_works() {
 #[test]
 fn what_is_left_open_to_publishers_is_said() {
     let notes = |text: &str| {
-        let (_folder, sources) = file(text);
+        let (_folder, sources) = file(&format!("[auth]\nadmin_key = 'sesame'\n{text}"));
         crate::check::notes(&load(&sources).expect("loads").settings)
     };
     assert_eq!(notes("").len(), 1);

@@ -1,13 +1,14 @@
 //! Who may use the API.
 //!
 //! With a key, whoever has it. Without one anybody may look, and only this machine may change
-//! anything: not who comes through a proxy on it, nor a web page that its browser shows.
+//! anything: not a web page that its browser shows, nor who comes through a proxy on it that says
+//! so. One that passes requests on as its own cannot be told from a program here: that takes a key.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -27,7 +28,8 @@ pub(super) async fn check<S: Source>(
     let peer = request.extensions().get::<PeerAddress>();
     let peer = peer.map(|PeerAddress(address)| address.ip());
     let key = shared.source().admin_key();
-    match allowed(key, request.method(), request.headers(), peer) {
+    let (method, version) = (request.method(), request.version());
+    match allowed(key, method, version, request.headers(), peer) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -36,15 +38,20 @@ pub(super) async fn check<S: Source>(
 fn allowed(
     key: Option<&str>,
     method: &Method,
+    version: Version,
     headers: &HeaderMap,
     peer: Option<IpAddr>,
 ) -> Result<(), Refusal> {
     let Some(key) = key else {
-        let looks = method.is_safe();
+        if method.is_safe() {
+            return Ok(());
+        }
         let is_here = peer.is_some_and(|peer| is_from_here(peer, headers));
-        return match looks || is_here {
-            true => Ok(()),
-            false => Err(Refusal::FROM_ELSEWHERE),
+        // nginx, unless told otherwise: by HTTP/1.0, to the address that it was given.
+        return match (is_here, version >= Version::HTTP_11) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Refusal::OLD_HTTP),
+            (false, _) => Err(Refusal::FROM_ELSEWHERE),
         };
     };
     match bearer(headers) {
@@ -121,7 +128,8 @@ mod tests {
 
     fn may(key: Option<&str>, method: Method, peer: &str, pairs: &[(&str, &str)]) -> bool {
         let peer = peer.parse().expect("an address");
-        allowed(key, &method, &headers(pairs), Some(peer)).is_ok()
+        let version = Version::HTTP_11;
+        allowed(key, &method, version, &headers(pairs), Some(peer)).is_ok()
     }
 
     #[test]
@@ -142,7 +150,23 @@ mod tests {
             );
         }
         assert!(!may(None, Method::POST, "10.0.0.1", &local));
-        assert!(allowed(None, &Method::POST, &headers(&local), None).is_err());
+        let (post, version) = (Method::POST, Version::HTTP_11);
+        assert!(allowed(None, &post, version, &headers(&local), None).is_err());
+    }
+
+    #[test]
+    fn by_old_http_nothing_is_changed_without_a_key() {
+        let peer = Some(IpAddr::from([127, 0, 0, 1]));
+        let ask = |key, method, headers: &HeaderMap| {
+            let version = Version::HTTP_10;
+            allowed(key, &method, version, headers, peer).is_ok()
+        };
+        for host in [&[("host", "127.0.0.1:8080")][..], &[]] {
+            assert!(!ask(None, Method::POST, &headers(host)), "{host:?}");
+            assert!(ask(None, Method::GET, &headers(host)), "{host:?}");
+        }
+        let with = headers(&[("authorization", "Bearer sesame")]);
+        assert!(ask(Some("sesame"), Method::POST, &with));
     }
 
     #[test]

@@ -73,7 +73,10 @@ impl Actor for WithStuck {
                 drop(reply.send(Some(both.stuck.clone())));
             }
             node::Message::Snapshots(reply) => {
-                let all = both.node.call(node::Message::Snapshots, None).await?;
+                let all = both
+                    .node
+                    .call(node::Message::Snapshots, Some(PATIENCE))
+                    .await?;
                 let mut all = all.unwrap();
                 all.push(both.stuck.clone());
                 drop(reply.send(all));

@@ -1,0 +1,161 @@
+//! A socket with a deadline for whoever is to read from it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// Writing to it fails once the peer has taken nothing for a while.
+pub(crate) struct Patient<S> {
+    socket: S,
+    patience: Duration,
+    /// Runs while the peer takes nothing.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    pub(crate) fn new(socket: S, patience: Duration) -> Self {
+        Self {
+            socket,
+            patience,
+            deadline: None,
+        }
+    }
+
+    fn wait_for<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.deadline = None;
+            return written;
+        }
+        let patience = self.patience;
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(deadline.as_mut().poll(cx));
+        let sentence = "the peer does not read what it is sent";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, sentence)))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.wait_for(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.wait_for(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.wait_for(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use axum::Router;
+    use axum::routing::get;
+    use hyper::server::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Far more than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(30);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: weir\r\n\r\n";
+
+    async fn serve(socket: DuplexStream, patience: Duration) -> Result<(), hyper::Error> {
+        let router = Router::new().route("/", get(async || "x".repeat(1000)));
+        let socket = TokioIo::new(Patient::new(socket, patience));
+        let service = TowerToHyperService::new(router);
+        let connection = http1::Builder::new().serve_connection(socket, service);
+        timeout(LIMIT, connection).await.expect("an end")
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_asks_and_reads_nothing_is_left() {
+        let (mut peer, socket) = duplex(256);
+        let asks = async {
+            // As long as anybody takes it.
+            while peer.write_all(REQUEST).await.is_ok() {}
+        };
+        let (ended, ()) = tokio::join!(serve(socket, Duration::from_millis(20)), asks);
+        let error = ended.expect_err("it is left");
+        assert!(error.to_string().contains("writing"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_is_served() {
+        let (mut peer, socket) = duplex(256);
+        let reads = async {
+            let last = b"GET / HTTP/1.1\r\nhost: weir\r\nconnection: close\r\n\r\n";
+            let all = [&REQUEST.repeat(3), &last[..]].concat();
+            peer.write_all(&all).await.expect("sends");
+            let mut answers = String::new();
+            let read = peer.read_to_string(&mut answers).await;
+            read.expect("answers");
+            answers
+        };
+        let (ended, answers) = tokio::join!(serve(socket, LIMIT), reads);
+        ended.expect("a good end");
+        assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 4);
+    }
+
+    #[tokio::test]
+    async fn whatever_is_taken_ends_the_wait() {
+        let (mut peer, socket) = duplex(1);
+        let mut socket = Patient::new(socket, LIMIT);
+        socket.write_all(b"a").await.expect("there is room");
+        assert!(socket.deadline.is_none());
+        let waits = poll_fn(|cx| {
+            let written = Pin::new(&mut socket).poll_write(cx, b"b");
+            Poll::Ready(written.is_pending())
+        });
+        assert!(waits.await);
+        assert!(socket.deadline.is_some());
+        assert_eq!(peer.read_u8().await.expect("is there"), b'a');
+        socket.write_all(b"b").await.expect("there is room");
+        assert!(socket.deadline.is_none());
+    }
+}
