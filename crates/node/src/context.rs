@@ -109,6 +109,19 @@ impl Clock {
 }
 
 #[cfg(test)]
+impl Clock {
+    /// As after the machine's was set back by so much.
+    pub(crate) fn ahead(by: Duration) -> Clock {
+        let now = Clock::start();
+        let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        Clock {
+            unix: now.unix.saturating_add(by),
+            ..now
+        }
+    }
+}
+
+#[cfg(test)]
 impl Context {
     /// Of a node alone.
     pub(crate) fn alone(config: Config) -> Context {

@@ -10,6 +10,7 @@ use relay::{Client, Member, Peer, Tuning};
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::handle::StartError;
+use crate::pull::Clocks;
 
 /// A node that does not answer within this is taken for dead by those who have a reason to.
 pub(crate) const PROBE: Duration = Duration::from_millis(500);
@@ -35,6 +36,8 @@ pub(crate) struct Relay {
     pub(crate) me: Member,
     pub(crate) auth: relay::Auth,
     pub(crate) tuning: Tuning,
+    /// What is known of their clocks.
+    pub(crate) clocks: Clocks,
 }
 
 impl Membership {
@@ -62,6 +65,7 @@ impl Membership {
                 me,
                 auth,
                 tuning,
+                clocks: Clocks::default(),
             })
         };
         let directory = match directory {

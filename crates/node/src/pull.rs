@@ -4,8 +4,11 @@
 //! has the stream, pulls it, and goes on from node to node for as long as it is wanted. What comes in goes straight
 //! into the ring; the stream hears what it has to know ([`News`]).
 
+mod clocks;
 mod feed;
 mod find;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use tracing::Span;
 use crate::context::Context;
 use crate::pump::Pump;
 use crate::stream;
+pub(crate) use clocks::Clocks;
 use feed::Feed;
 
 /// What a pull is started with.

@@ -120,6 +120,10 @@ impl Source for Lender {
         Some(self.context.metrics.sent())
     }
 
+    fn clock(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.context.clock.now()).unwrap_or(0))
+    }
+
     fn subscribe(
         &self,
         caller: Caller,
@@ -177,5 +181,45 @@ impl Source for Lender {
 
     fn act(&self, _caller: Caller, action: Action) -> BoxFuture<'_, Result<String, Refusal>> {
         self.cluster.act(action).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::context::Clock;
+
+    /// Stands in for the node.
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Msg = node::Message;
+        type State = ();
+        type Arguments = ();
+
+        async fn pre_start(
+            &self,
+            _: ActorRef<node::Message>,
+            (): (),
+        ) -> Result<(), ActorProcessingErr> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_that_others_are_told_is_that_of_the_tags() {
+        let mut context = Context::alone(Config::default());
+        context.clock = Clock::ahead(Duration::from_secs(3600));
+        let context = Arc::new(context);
+        let (node, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+        let lender = Lender {
+            cluster: Cluster::new(&context, node.clone()),
+            context: Arc::clone(&context),
+            node,
+        };
+        let told = i64::try_from(lender.clock().as_nanos()).expect("this century");
+        let apart = context.clock.now().saturating_sub(told);
+        assert!((0..60_000_000_000).contains(&apart), "{apart} ns");
     }
 }

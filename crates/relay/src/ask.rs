@@ -91,7 +91,7 @@ pub enum WarmUntil {
 /// Who is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pong {
-    /// The callee's clock, as time since 1970.
+    /// The callee's clock, the one that says when its tags came in, as time since 1970.
     pub clock: Duration,
     /// How long the question and the answer took together.
     pub round_trip: Duration,

@@ -1,12 +1,14 @@
 //! How nodes of one cluster know each other: by a shared secret, by certificates, or by both.
 
+mod files;
 mod nonces;
 mod tls;
 mod token;
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use files::Followed;
 pub(crate) use nonces::{Nonces, Rejected};
 pub(crate) use tls::Loaded;
 pub(crate) use token::{Fields, NONCE_LEN, Secret, WINDOW, fresh_nonce, unhex};
@@ -18,16 +20,10 @@ pub struct Auth(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     secret: Option<Secret>,
-    tls: Option<Tls>,
+    tls: Option<Followed>,
 }
 
-#[derive(Debug)]
-struct Tls {
-    files: TlsFiles,
-    loaded: RwLock<Arc<Loaded>>,
-}
-
-/// The PEM files of mutual TLS.
+/// The PEM files of mutual TLS. Connections that are made once they have changed are made with what is in them by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The authority that signs the nodes' certificates, and nothing else: whoever has a certificate of it is a
@@ -85,7 +81,7 @@ impl Auth {
     pub fn tls(files: TlsFiles) -> Result<Self, AuthError> {
         Ok(Self(Arc::new(Inner {
             secret: None,
-            tls: Some(Tls::load(files)?),
+            tls: Some(Followed::read(files)?),
         })))
     }
 
@@ -97,39 +93,17 @@ impl Auth {
     pub fn secret_and_tls(secret: &str, files: TlsFiles) -> Result<Self, AuthError> {
         Ok(Self(Arc::new(Inner {
             secret: Some(long_enough(secret)?),
-            tls: Some(Tls::load(files)?),
+            tls: Some(Followed::read(files)?),
         })))
-    }
-
-    /// Reads the files again, for connections to come. Those there are stay.
-    ///
-    /// # Errors
-    ///
-    /// Files that cannot be read or used; what was read before stays in use.
-    pub fn reload(&self) -> Result<(), AuthError> {
-        let Some(tls) = &self.0.tls else {
-            return Ok(());
-        };
-        let loaded = Arc::new(Loaded::read(&tls.files)?);
-        *tls.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-        Ok(())
     }
 
     pub(crate) fn key(&self) -> Option<&Secret> {
         self.0.secret.as_ref()
     }
 
+    /// For a connection that is made now.
     pub(crate) fn certificates(&self) -> Option<Arc<Loaded>> {
-        let tls = self.0.tls.as_ref()?;
-        let loaded = tls.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&loaded))
-    }
-}
-
-impl Tls {
-    fn load(files: TlsFiles) -> Result<Self, AuthError> {
-        let loaded = RwLock::new(Arc::new(Loaded::read(&files)?));
-        Ok(Self { files, loaded })
+        self.0.tls.as_ref().map(Followed::now)
     }
 }
 

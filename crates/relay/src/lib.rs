@@ -92,6 +92,7 @@ mod member;
 mod metrics;
 mod pull;
 mod refusal;
+mod seldom;
 mod server;
 mod source;
 mod tuning;

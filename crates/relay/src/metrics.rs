@@ -96,6 +96,11 @@ pub(crate) fn turned(reason: NotAdmitted) {
     counter!("weir_relay_calls_refused_total", "reason" => reason.name()).increment(1);
 }
 
+/// A connection was closed before its caller was authenticated, to make room for others.
+pub(crate) fn crowded_out() {
+    counter!("weir_relay_calls_refused_total", "reason" => "crowd").increment(1);
+}
+
 /// What a client counts.
 #[derive(Debug)]
 pub(crate) struct Pulled {
@@ -166,7 +171,7 @@ fn describe() {
     describe_counter!("weir_relay_feeds_total", "Pulls by other nodes, by result");
     describe_counter!(
         "weir_relay_calls_refused_total",
-        "Calls of nodes that were not authenticated, by reason"
+        "Calls and connections of whoever was not authenticated, by reason"
     );
     describe_gauge!(
         "weir_relay_pulls",

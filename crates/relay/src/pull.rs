@@ -134,7 +134,7 @@ pub enum End {
     },
     /// The server goes away.
     Draining,
-    /// The caller read too slowly; it pulls anew.
+    /// The caller read too slowly; it pulls anew, with [`Backfill::Join`] so that there is less to read.
     Lagged,
     /// The server does not serve this stream to this caller.
     Refused(Refusal),

@@ -5,6 +5,7 @@ mod gate;
 mod listen;
 mod pump;
 mod service;
+mod strangers;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -31,6 +31,11 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// The clock that says when tags came in, as time since 1970: what a caller is told who asks for the time here.
+    fn clock(&self) -> Duration {
+        crate::clock::unix()
+    }
+
     /// Opens a stream to an edge. Versions and loops were looked at.
     fn subscribe(
         &self,

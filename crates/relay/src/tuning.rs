@@ -26,7 +26,8 @@ pub struct Tuning {
     pub ping_timeout: Duration,
     /// A caller must have authenticated itself within this.
     pub handshake_timeout: Duration,
-    /// Connections at a time whose callers have not authenticated themselves.
+    /// Connections at a time whose callers have not authenticated themselves. Beyond, the oldest of them is closed,
+    /// of those networks first that have more than a sixteenth.
     pub max_strangers: usize,
     /// Pulls and calls at a time on one connection.
     pub max_streams: u32,

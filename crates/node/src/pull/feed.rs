@@ -1,5 +1,6 @@
 //! What a pull does: look, connect, write the ring, begin again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,20 @@ use directory::NodeId;
 use media::{Epoch, Refused, Replica, Ring, StreamKey};
 use ractor::ActorRef;
 use relay::{
-    Described, End, Error, Event, Peer, Position, Pulling, RefusalCode, Subscribe, Viewers,
+    Backfill, Described, End, Error, Event, Peer, Position, Pulling, RefusalCode, Subscribe,
+    Viewers,
 };
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
-use super::find::{Clues, Found, ask_nodes, find};
+use super::clocks::Difference;
+use super::find::{Clues, Found, Search, ask_nodes, find};
 use super::{Began, News};
 use crate::chance;
 use crate::context::Context;
-use crate::membership::PROBE;
 use crate::stream;
 
-/// The pause before a broken feed is tried again: it doubles up to the longer one.
+/// The pause before a broken feed is tried again: it doubles up to the longer one, until a feed has caught up.
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(2);
 /// How often one looks whether a stream that nobody has is there, beside being told.
@@ -40,6 +42,8 @@ pub(super) struct Feed {
     clues: Clues,
     /// Since when nobody has it, after somebody had.
     orphaned: Option<Instant>,
+    /// Where the next feed begins if it cannot resume.
+    backfill: Backfill,
     pause: Duration,
 }
 
@@ -78,6 +82,7 @@ impl Feed {
             found: false,
             clues: Clues::default(),
             orphaned: None,
+            backfill: Backfill::Window,
             pause: SHORT,
         }
     }
@@ -88,7 +93,11 @@ impl Feed {
         loop {
             let seen = self.ring.next_number().map(|next| next.0);
             let ask = std::mem::take(&mut asks);
-            let pause = match find(&self.context, &self.key, ask, &self.clues, seen).await {
+            let search = find(&self.context, &self.key, ask, &self.clues, seen);
+            let Search { found, in_vain } = search.await;
+            // All nodes would be asked again.
+            let least = if in_vain { LOOK } else { Duration::ZERO };
+            let pause = match found {
                 Found::At(peer) => {
                     self.is_there();
                     let over = self.pull(&peer).await;
@@ -98,26 +107,25 @@ impl Feed {
                             if !self.goes_on_elsewhere().await {
                                 return self.tell(News::Ended("the publisher left"));
                             }
-                            SHORT
+                            a_moment()
                         }
                         Over::Elsewhere | Over::Moved(_) => {
                             self.pause = SHORT;
-                            SHORT
+                            a_moment()
                         }
                         Over::Lost => {
                             self.tell(News::Lost);
-                            self.pause = SHORT;
                             self.back_off()
                         }
-                        Over::Failed => self.back_off(),
+                        Over::Failed => self.back_off().max(least),
                     }
                 }
                 Found::Hidden => {
                     self.is_there();
-                    self.back_off()
+                    self.back_off().max(least)
                 }
                 // The stream is about to hear of its publisher, or an earlier process left this.
-                Found::Here => SHORT.max(self.back_off()),
+                Found::Here => self.back_off().max(SHORT).max(least),
                 Found::Nobody => {
                     if self.is_over() {
                         return self.tell(News::Ended("nobody publishes it any more"));
@@ -196,18 +204,13 @@ impl Feed {
         let resume = place.map(|(epoch, number)| Position { epoch, number });
         let subscribe = Subscribe {
             resume,
+            backfill: self.backfill,
             ..Subscribe::new(self.key.clone())
         };
         // The difference of the clocks is learnt on the way.
-        let compare = async {
-            relay
-                .client
-                .ping(peer, PROBE)
-                .await
-                .map_or(0, |pong| ahead(&pong))
-        };
+        let compare = compare(&self.context, peer);
         let open = async { tokio::join!(compare, relay.client.pull(peer, subscribe)) };
-        let (ahead, pulled) = tokio::select! {
+        let (clocks, pulled) = tokio::select! {
             opened = open => opened,
             // A node that went without a word does not even refuse.
             () = self.moves_from(peer) => return Over::Elsewhere,
@@ -231,9 +234,9 @@ impl Feed {
             node: peer.node(),
             replica,
             epoch: described.description.epoch,
-            ahead,
+            clocks,
         };
-        running.run(described, pulling).await
+        running.run(peer, described, pulling).await
     }
 
     fn failed(&self, peer: &Peer, error: &Error) -> Over {
@@ -276,12 +279,13 @@ struct Running<'a> {
     node: &'a str,
     replica: Replica,
     epoch: Epoch,
-    /// How far the clock there is ahead of ours, in nanoseconds.
-    ahead: i64,
+    clocks: Difference,
 }
 
 impl Running<'_> {
-    async fn run(&mut self, described: Described, mut pulling: Pulling) -> Over {
+    async fn run(&mut self, peer: &Peer, described: Described, mut pulling: Pulling) -> Over {
+        let context = Arc::clone(&self.feed.context);
+        let mut compares = pin!(compare_again(&context, peer, self.clocks));
         pulling.viewers(self.feed.viewers.borrow_and_update().clone());
         if let Some(over) = self.describe(described) {
             return over;
@@ -308,6 +312,10 @@ impl Running<'_> {
                 Ok(()) = self.feed.viewers.changed() => {
                     pulling.viewers(self.feed.viewers.borrow_and_update().clone());
                 }
+                clocks = &mut compares => {
+                    self.clocks = clocks;
+                    compares.set(compare_again(&context, peer, clocks));
+                }
             }
         }
     }
@@ -319,7 +327,6 @@ impl Running<'_> {
             debug!(node = self.node, epoch = %self.epoch, "an epoch that is over");
             return Some(Over::Failed);
         }
-        self.feed.pause = SHORT;
         self.feed.tell(News::Began(Box::new(Began {
             epoch: self.epoch,
             node: self.node.to_owned(),
@@ -334,7 +341,7 @@ impl Running<'_> {
             Event::Tags(tags) => {
                 let now = self.feed.context.clock.now();
                 for mut tag in tags {
-                    tag.ingest = tag.ingest.saturating_sub(self.ahead);
+                    tag.ingest = tag.ingest.saturating_sub(self.clocks.ahead);
                     // A way that was slow or broken is not the players' lag.
                     tag.came = now;
                     match self.replica.push(tag) {
@@ -349,6 +356,7 @@ impl Running<'_> {
                 None
             }
             Event::CaughtUp => {
+                (self.feed.pause, self.feed.backfill) = (SHORT, Backfill::Window);
                 let caught_up = self.replica.caught_up();
                 caught_up.is_err().then_some(Over::Elsewhere)
             }
@@ -360,7 +368,7 @@ impl Running<'_> {
         }
     }
 
-    fn ended(&self, end: &End) -> Over {
+    fn ended(&mut self, end: &End) -> Over {
         debug!(node = self.node, end = end.name(), "the feed ended");
         match end {
             // An origin that was cut off does not know that another has gone on.
@@ -368,27 +376,35 @@ impl Running<'_> {
             End::Ended => Over::Ended,
             End::Moved { node } => Over::Moved(node.clone()),
             End::Refused(_) => Over::Failed,
+            End::Lagged => {
+                // From the oldest tag on it would lag once more: with less, it has a chance.
+                self.feed.backfill = Backfill::Join;
+                Over::Lost
+            }
             _ => Over::Lost,
         }
     }
 }
 
-/// How far the clock of who answered is ahead of ours, in nanoseconds; nothing where that may be the way's fault.
-fn ahead(pong: &relay::Pong) -> i64 {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    let there = pong.clock + pong.round_trip / 2;
-    let (difference, is_ahead) = match there.checked_sub(now) {
-        Some(ahead) => (ahead, true),
-        None => (now.saturating_sub(there), false),
-    };
-    // Clocks are told in milliseconds.
-    if difference <= pong.round_trip + Duration::from_millis(2) {
-        return 0;
+/// The pause before a stream that has moved is pulled from elsewhere: many move with it.
+fn a_moment() -> Duration {
+    chance::about(2 * SHORT)
+}
+
+async fn compare(context: &Context, peer: &Peer) -> Difference {
+    match &context.membership.relay {
+        Some(relay) => {
+            let compare = relay.clocks.compare(&relay.client, &context.clock, peer);
+            compare.await
+        }
+        None => Difference::default(),
     }
-    let difference = i64::try_from(difference.as_nanos()).unwrap_or(i64::MAX);
-    if is_ahead { difference } else { -difference }
+}
+
+/// The same a while after it was found to be this.
+async fn compare_again(context: &Context, peer: &Peer, clocks: Difference) -> Difference {
+    tokio::time::sleep(clocks.ask_again()).await;
+    compare(context, peer).await
 }
 
 #[cfg(test)]
@@ -396,22 +412,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_is_ahead_by_more_than_its_answer_took() {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("after 1970");
-        let pong = |clock| relay::Pong {
-            clock,
-            round_trip: Duration::from_millis(10),
-            release: String::new(),
-        };
-        assert_eq!(ahead(&pong(now)), 0);
-        let second = 1_000_000_000;
-        let near = |found: i64, wanted: i64| (found - wanted).abs() < second / 10;
-        assert!(near(ahead(&pong(now + Duration::from_secs(5))), 5 * second));
-        assert!(near(
-            ahead(&pong(now - Duration::from_secs(5))),
-            -5 * second
-        ));
+    fn streams_that_move_together_do_not_come_at_the_same_moment() {
+        let pauses: Vec<_> = (0..20).map(|_| a_moment()).collect();
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause >= SHORT));
     }
 }

@@ -10,6 +10,14 @@ use tracing::debug;
 use crate::context::Context;
 use crate::locate::ask_around;
 
+/// What a search came to.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) found: Found,
+    /// The nodes were asked, all of them, and none has it.
+    pub(super) in_vain: bool,
+}
+
 /// Where a stream is.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -57,33 +65,45 @@ pub(super) async fn find(
     ask: bool,
     clues: &Clues,
     seen: Option<Epoch>,
-) -> Found {
+) -> Search {
     let directory = &context.membership.directory;
+    let told = |found| Search {
+        found,
+        in_vain: false,
+    };
     if let Some(held) = directory.lookup(key) {
-        let told = Some(held.record.epoch);
-        if clues.stale == told {
+        let epoch = Some(held.record.epoch);
+        if clues.stale == epoch {
             let moved_to = clues.moved_to.as_ref();
             if let Some(peer) = moved_to.and_then(|node| context.membership.peer(node)) {
-                return Found::At(peer);
+                return told(Found::At(peer));
             }
-            if !directory.is_up()
-                && let Some(peer) = ask_nodes(context, key, seen.max(told)).await
-            {
-                return Found::At(peer);
+            if !directory.is_up() {
+                let asked = ask_nodes(context, key, seen.max(epoch)).await;
+                return Search::among_nodes(asked, || place(context, &held));
             }
         }
-        return place(context, &held);
+        return told(place(context, &held));
     }
     if directory.is_up() && !ask {
-        return Found::Nobody;
+        return told(Found::Nobody);
     }
     match directory.resolve(key).await {
-        Ok(Some(held)) => place(context, &held),
-        Ok(None) => Found::Nobody,
-        Err(_) => match ask_nodes(context, key, seen).await {
-            Some(peer) => Found::At(peer),
-            None => Found::Nobody,
-        },
+        Ok(Some(held)) => told(place(context, &held)),
+        Ok(None) => told(Found::Nobody),
+        Err(_) => {
+            let asked = ask_nodes(context, key, seen).await;
+            Search::among_nodes(asked, || Found::Nobody)
+        }
+    }
+}
+
+impl Search {
+    fn among_nodes(asked: Option<Peer>, otherwise: impl FnOnce() -> Found) -> Search {
+        Search {
+            in_vain: asked.is_none(),
+            found: asked.map_or_else(otherwise, Found::At),
+        }
     }
 }
 

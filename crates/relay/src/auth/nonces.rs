@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::mem;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::{NONCE_LEN, WINDOW};
 
 /// Nonces are forgotten after this at the earliest: then their tokens are too old, wherever in the window their
@@ -25,6 +27,10 @@ pub(crate) struct Nonces {
     since: Duration,
     /// Tokens of this time and before may have been forgotten.
     forgotten: Option<i64>,
+    /// When the memory began, by the time since the start: then, or when the clock was last set back.
+    began: Duration,
+    /// When the start was, in milliseconds of the clock as it stood at the last call.
+    started: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -55,9 +61,10 @@ impl Nonces {
         up: Duration,
     ) -> Result<(), Rejected> {
         self.age(up);
-        // Before the start nothing was remembered. The clock may have been set since: count back.
-        let started = now.saturating_sub(i64::try_from(up.as_millis()).unwrap_or(i64::MAX));
-        if time < started.saturating_sub(RESTART)
+        self.watch(now, up);
+        // Before it began nothing was remembered. The clock may have been set since: count back.
+        let began = now.saturating_sub(millis(up.saturating_sub(self.began)));
+        if time < began.saturating_sub(RESTART)
             || self.forgotten.is_some_and(|forgotten| time <= forgotten)
         {
             return Err(Rejected::Forgotten);
@@ -73,6 +80,26 @@ impl Nonces {
         Ok(())
     }
 
+    /// A clock that is set back goes once more through times of which the calls may have been forgotten. To refuse
+    /// them all would be to be gone for as long as it was set back by; so it is as if the node had started anew, only
+    /// that what is remembered stays so.
+    fn watch(&mut self, now: i64, up: Duration) {
+        let started = now.saturating_sub(millis(up));
+        let before = self.started.replace(started).unwrap_or(started);
+        let back = before.saturating_sub(started);
+        if back <= millis(WINDOW) {
+            return;
+        }
+        let seconds = back / 1000;
+        warn!(
+            seconds,
+            "the clock was set back: calls of before cannot all be told from new ones"
+        );
+        self.began = up;
+        self.forgotten = None;
+        (self.young.latest, self.old.latest) = (None, None);
+    }
+
     fn age(&mut self, up: Duration) {
         let age = up.saturating_sub(self.since);
         if age < GENERATION {
@@ -86,6 +113,10 @@ impl Nonces {
             self.forgotten = self.forgotten.max(old.latest);
         }
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -142,14 +173,50 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_brings_no_call_back() {
+    fn a_clock_that_is_set_back_a_little_brings_no_call_back() {
         let mut nonces = Nonces::default();
+        let back = WINDOW.as_millis() as i64;
         assert_eq!(nonces.take(nonce(1), NOW, NOW, UP), Ok(()));
-        let up = UP + Duration::from_secs(600);
-        assert_eq!(
-            nonces.take(nonce(1), NOW, NOW, up),
-            Err(Rejected::Forgotten)
-        );
+        for second in 1..300 {
+            let up = UP + Duration::from_secs(second as u64);
+            let now = NOW + second * 1000 - back;
+            assert!(nonces.take(nonce(1), NOW, now, up).is_err(), "{second}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_far_shuts_nobody_out() {
+        let mut nonces = Nonces::default();
+        let mut number = 0;
+        let mut call = |nonces: &mut Nonces, time, now, up| {
+            number += 1;
+            nonces.take(nonce(number), time, now, up)
+        };
+        // Long enough for the first calls to be forgotten.
+        for second in 0..200 {
+            let (now, up) = (NOW + second * 1000, UP + Duration::from_secs(second as u64));
+            assert_eq!(call(&mut nonces, now, now, up), Ok(()));
+        }
+        let hour = 3_600_000;
+        for second in 200..500 {
+            let up = UP + Duration::from_secs(second as u64);
+            let now = NOW + second * 1000 - hour;
+            assert_eq!(call(&mut nonces, now, now, up), Ok(()), "{second}");
+            // From before it was set, as from before a start.
+            let before = NOW + 199_000 - hour;
+            let early = call(&mut nonces, before - RESTART, now, up);
+            assert_eq!(early, Err(Rejected::Forgotten));
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_as_the_clock_is_set_back_stays_so() {
+        let mut nonces = Nonces::default();
+        let hour = 3_600_000;
+        assert_eq!(nonces.take(nonce(1), NOW, NOW, UP), Ok(()));
+        let (now, up) = (NOW - hour, UP + Duration::from_secs(1));
+        assert_eq!(nonces.take(nonce(2), now, now, up), Ok(()));
+        assert_eq!(nonces.take(nonce(1), now, now, up), Err(Rejected::Seen));
     }
 
     #[test]

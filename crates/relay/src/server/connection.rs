@@ -16,7 +16,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use super::gate::Turned;
+use super::strangers::{Place, Strangers};
 use crate::headers::{PROOF, REFUSED};
 use crate::{Caller, metrics};
 
@@ -55,7 +56,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()>,
 ) {
-    let strangers = Arc::new(Semaphore::new(shared.tuning.max_strangers));
+    let strangers = Arc::new(Strangers::new(shared.tuning.max_strangers));
     let (stopping, stopped) = watch::channel(false);
     // Dropped with this future, and all connections with it.
     let mut connections = JoinSet::new();
@@ -66,11 +67,7 @@ pub(super) async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener) => {
                 let Some((socket, address)) = accepted else { continue };
-                let Ok(permit) = Arc::clone(&strangers).try_acquire_owned() else {
-                    debug!(peer = %address, "too many connections that are not authenticated");
-                    continue;
-                };
-                let standing = Arc::new(Standing::new(permit));
+                let standing = Arc::new(Standing::new(&strangers, address));
                 connections.spawn(connection(Arc::clone(shared), socket, address, standing, stopped.clone()));
             }
         }
@@ -101,16 +98,21 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 #[derive(Debug)]
 struct Standing {
     /// Held by strangers.
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<Option<Place>>,
+    /// Told when the place is somebody else's.
+    crowded_out: Arc<Notify>,
     admitted: AtomicBool,
     turned: AtomicU32,
     expelled: Notify,
 }
 
 impl Standing {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
+    fn new(strangers: &Arc<Strangers>, address: SocketAddr) -> Self {
+        let crowded_out = Arc::new(Notify::new());
+        let place = strangers.enter(address, Arc::clone(&crowded_out));
         Self {
-            permit: Mutex::new(Some(permit)),
+            place: Mutex::new(Some(place)),
+            crowded_out,
             admitted: AtomicBool::new(false),
             turned: AtomicU32::new(0),
             expelled: Notify::new(),
@@ -120,8 +122,8 @@ impl Standing {
     fn admit(&self) {
         self.turned.store(0, Ordering::Relaxed);
         if !self.admitted.swap(true, Ordering::Relaxed) {
-            let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(permit.take());
+            let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(place.take());
         }
     }
 
@@ -158,7 +160,11 @@ async fn connection(
         .await;
     };
     let acceptor = TlsAcceptor::from(Arc::clone(&certificates.server));
-    match timeout_at(deadline, acceptor.accept(socket)).await {
+    let accepted = tokio::select! {
+        accepted = timeout_at(deadline, acceptor.accept(socket)) => accepted,
+        () = standing.crowded_out.notified() => return,
+    };
+    match accepted {
         Ok(Ok(stream)) => {
             // Whoever has a certificate is a node.
             standing.admit();
@@ -214,6 +220,13 @@ async fn speak<I: Read + Write + Unpin + Send + 'static>(
             () = standing.expelled.notified() => {
                 debug!(peer = %address, "too many calls that were not authenticated");
                 return;
+            }
+            // One that was admitted at the same moment stays.
+            () = standing.crowded_out.notified(), if is_stranger => {
+                is_stranger = !standing.is_admitted();
+                if is_stranger {
+                    return;
+                }
             }
             () = sleep_until(deadline), if is_stranger => {
                 is_stranger = !standing.is_admitted();

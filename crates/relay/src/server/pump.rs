@@ -19,10 +19,9 @@ use tokio_stream::wrappers::WatchStream;
 use tonic::{Status, Streaming};
 
 use super::listen::Listening;
-use crate::clock::since;
 use crate::metrics::{FeedMetrics, Served};
 use crate::wire::{Batch, about, described, end};
-use crate::{About, Backfill, End, Feed, Notice, Refusal, RefusalCode, Subscribe};
+use crate::{About, Backfill, End, Feed, Notice, Refusal, RefusalCode, Source, Subscribe};
 
 /// A stream of messages down.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub(super) struct Pump {
 
 /// What is kept of the feed as long as the pump runs.
 struct Kept {
+    source: Arc<dyn Source>,
     ring: Ring,
     describe: Arc<dyn Fn(Epoch) -> About + Send + Sync>,
     _guard: Box<dyn Any + Send>,
@@ -73,6 +73,7 @@ impl Pump {
     ///
     /// Refuses where nobody has written yet.
     pub(super) fn open(
+        source: Arc<dyn Source>,
         feed: Feed,
         wanted: &Subscribe,
         version: u32,
@@ -97,6 +98,7 @@ impl Pump {
         };
         let mut pump = Self {
             feed: Kept {
+                source,
                 ring,
                 describe: feed.describe,
                 _guard: feed.guard,
@@ -173,7 +175,11 @@ impl Pump {
 
     fn take_batch(&mut self) -> wire::Down {
         let is_live = self.backfill == Backfilling::Done;
-        let age = is_live.then(|| self.batch.ingest().map(since)).flatten();
+        let oldest = self.batch.ingest().filter(|_| is_live);
+        let age = oldest.map(|ingest| {
+            let then = Duration::from_nanos(u64::try_from(ingest).unwrap_or(0));
+            self.feed.source.clock().saturating_sub(then)
+        });
         self.metrics.sent(self.batch.bytes(), age);
         self.batch.take()
     }
@@ -230,6 +236,10 @@ impl Pump {
                 }
                 _ => {}
             }
+            // Before there is more: in a stream that never pauses there always is.
+            if self.has_caught_up() {
+                return Poll::Ready(Some(caught_up()));
+            }
             let gathered = self.gather();
             if !self.batch.is_empty() {
                 return Poll::Ready(Some(self.take_batch()));
@@ -240,8 +250,7 @@ impl Pump {
                     // Asked to be woken first: what makes it true in between would wake nobody.
                     let news = self.cursor.poll_ready(cx);
                     if self.has_caught_up() {
-                        let caught_up = wire::down::Kind::CaughtUp(wire::CaughtUp {});
-                        return Poll::Ready(Some(down(caught_up)));
+                        return Poll::Ready(Some(caught_up()));
                     }
                     ready!(news);
                 }
@@ -271,6 +280,10 @@ fn ended(reason: EndReason) -> End {
         EndReason::Shutdown => End::Draining,
         _ => End::Lost,
     }
+}
+
+fn caught_up() -> wire::Down {
+    down(wire::down::Kind::CaughtUp(wire::CaughtUp {}))
 }
 
 fn down(kind: wire::down::Kind) -> wire::Down {

@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::pump::Pump;
-use crate::clock::unix_millis;
 use crate::headers::{NEWEST, OLDEST, agree};
 use crate::metrics::Served;
 use crate::wire::{action, end, query, release, released, subscribe};
@@ -120,7 +119,7 @@ impl Relay for Service {
         _request: Request<wire::PingRequest>,
     ) -> Result<Response<wire::PingResponse>, Status> {
         Ok(Response::new(wire::PingResponse {
-            clock: unix_millis(),
+            clock: i64::try_from(self.source.clock().as_millis()).unwrap_or(i64::MAX),
             release: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }
@@ -139,8 +138,17 @@ impl Service {
         let feed = self.source.subscribe(caller, wanted.clone()).await?;
         // Where an edge is itself still catching up, there is no place to join yet.
         feed.ring.caught_up().await;
+        let source = Arc::clone(&self.source);
         let batch_bytes = self.tuning.batch_bytes;
-        Pump::open(feed, &wanted, version, batch_bytes, up, &self.metrics)
+        Pump::open(
+            source,
+            feed,
+            &wanted,
+            version,
+            batch_bytes,
+            up,
+            &self.metrics,
+        )
     }
 
     fn agree(&self, wanted: &wire::Subscribe) -> Result<u32, Refusal> {

@@ -303,3 +303,13 @@ async fn all_the_questions_and_orders_arrive() {
     );
     assert!(Member::new("test", "a b").is_err());
 }
+
+#[tokio::test]
+async fn who_asks_for_the_time_is_told_the_clock_of_the_tags() {
+    let origin = origin().await;
+    let clock = Duration::from_millis(1_600_000_000_123);
+    *origin.node.clock.lock().expect("not poisoned") = Some(clock);
+    let edge = client("edge");
+    let pong = soon(edge.ping(&origin.peer, Duration::from_secs(5))).await;
+    assert_eq!(pong.expect("an answer").clock, clock);
+}

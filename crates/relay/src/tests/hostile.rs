@@ -9,7 +9,7 @@ use media::Limits;
 use proto::relay::v1 as wire;
 use proto::relay::v1::down::Kind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request};
 
@@ -98,14 +98,46 @@ async fn strangers_are_few_at_a_time_and_do_not_count_once_they_are_known() {
             .await
             .expect("a node");
     }
-    let _first = connect(&origin.peer).await;
+    let first = connect(&origin.peer).await;
     let _second = connect(&origin.peer).await;
-    closed(connect(&origin.peer).await).await;
+    let _third = connect(&origin.peer).await;
+    closed(first).await;
     for edge in &edges {
         soon(edge.ping(&origin.peer, PATIENCE))
             .await
             .expect("still a node");
     }
+}
+
+#[tokio::test]
+async fn who_is_silent_keeps_no_node_out() {
+    let tuning = Tuning {
+        max_strangers: 32,
+        handshake_timeout: Duration::from_secs(3600),
+        ..Tuning::default()
+    };
+    let origin = serve(secret(), tuning).await;
+    let from = async |ip: &str| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let here = format!("{ip}:0").parse().expect("an address");
+        socket.bind(here).expect("binds");
+        let there = origin.peer.address().parse().expect("an address");
+        socket.connect(there).await.expect("connects")
+    };
+    let modest = from("127.0.0.3").await;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(from("127.0.0.2").await);
+    }
+    soon(client("edge").ping(&origin.peer, PATIENCE))
+        .await
+        .expect("a node");
+    for socket in crowd.drain(..60) {
+        closed(socket).await;
+    }
+    // Of those who came from elsewhere nobody had to go.
+    let gone = tokio::time::timeout(Duration::from_millis(100), closed(modest)).await;
+    assert!(gone.is_err());
 }
 
 #[tokio::test]

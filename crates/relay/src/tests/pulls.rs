@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use flv::{Kind, Tag};
 use media::{Limits, Relayed, Replica, Ring, Start};
 
 use super::support::*;
@@ -191,6 +193,64 @@ async fn who_comes_too_late_to_resume_begins_anew() {
         );
         assert!(old.first().is_some_and(|tag| tag.keypoint));
     }
+}
+
+#[tokio::test]
+async fn who_lagged_and_joins_has_a_hole_and_behind_it_what_the_origin_has() {
+    let origin = origin().await;
+    let ring = origin.node.stream("a", Limits::default()).ring;
+    let mut publisher = ring.begin_marked(epoch(5), 0, Cutter::boxed());
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    encoder.send(&mut publisher, 30);
+    let client = client("edge");
+    let (described, mut pulling) = pull(&client, &origin.peer, "a").await;
+    let edge = Ring::new(Limits::default());
+    let mut replica = edge.replica();
+    replica.describe(described.description).expect("the first");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+    drop(pulling);
+    let (_, expected) = edge.next_number().expect("written");
+
+    // What it misses has pictures of another kind in it.
+    let avc: &[u8] = &[0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x29, 0xff, 0];
+    let record = Tag::new(Kind::Video, 30 * 40, Bytes::from_static(avc));
+    publisher.push(record, 0).expect("not fenced");
+    encoder.send(&mut publisher, 60);
+    let wanted = Subscribe {
+        backfill: Backfill::Join,
+        ..Subscribe::new(key("a"))
+    };
+    let (described, mut pulling) = soon(client.pull(&origin.peer, wanted))
+        .await
+        .expect("pulls");
+    assert!(described.description.number > expected);
+    replica
+        .describe(described.description)
+        .expect("the same epoch");
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+    encoder.send(&mut publisher, 5);
+    follow(&mut pulling, &mut replica, &edge, &ring).await;
+
+    let (mut cursor, join) = edge.cursor(Start::Window);
+    let first = cursor.read().expect("there").first().cloned();
+    let first = first.expect("a tag");
+    assert!(first.follows_hole() && first.keypoint);
+    assert_eq!(
+        (first.tag.dts, first.number),
+        (75 * 40, join.next.map_or(0, |next| next.1))
+    );
+    let behind = contents(&edge, Start::Window);
+    assert_eq!(behind, contents(&ring, Start::CaughtUp));
+    let records = |ring: &Ring| {
+        let tags = ring.cursor(Start::CaughtUp).1.configuration.tags.clone();
+        tags.iter()
+            .map(|tag| tag.tag.payload.clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(records(&edge).contains(&Bytes::from_static(avc)));
+    assert_eq!(records(&edge), records(&ring));
+    assert_eq!(edge.configuration().version, ring.configuration().version);
 }
 
 #[tokio::test]

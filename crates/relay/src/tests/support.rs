@@ -74,6 +74,8 @@ pub(super) struct Node {
     pub(super) wanted: Mutex<Vec<Subscribe>>,
     pub(super) asked: Mutex<Vec<String>>,
     pub(super) crowd: Arc<Mutex<Vec<Viewers>>>,
+    /// What its clock says, if that is not the machine's.
+    pub(super) clock: Mutex<Option<Duration>>,
 }
 
 /// One of its streams.
@@ -85,8 +87,12 @@ pub(super) struct Stream {
 
 impl Node {
     pub(super) fn stream(&self, name: &str, limits: Limits) -> Stream {
+        self.lend(name, Ring::new(limits))
+    }
+
+    pub(super) fn lend(&self, name: &str, ring: Ring) -> Stream {
         let stream = Stream {
-            ring: Ring::new(limits),
+            ring,
             notices: watch::Sender::new(Notice::None),
         };
         let mut streams = self.streams.lock().expect("not poisoned");
@@ -124,6 +130,11 @@ pub(super) fn about(epoch: Epoch) -> About {
 }
 
 impl Source for Node {
+    fn clock(&self) -> Duration {
+        let clock = *self.clock.lock().expect("not poisoned");
+        clock.unwrap_or_else(crate::clock::unix)
+    }
+
     fn subscribe(
         &self,
         caller: Caller,

@@ -68,41 +68,40 @@ async fn who_shows_nothing_is_not_served() {
 async fn a_call_that_somebody_heard_is_not_made_twice() {
     let origin = origin().await;
     let mut calls = raw::client(origin.peer.address()).await;
-    let signed = raw::sign(
-        &member("edge"),
-        &origin.peer,
-        "Ping",
-        &secret(),
-        unix_millis(),
-    );
+    let signed = |method| {
+        raw::sign(
+            &member("edge"),
+            &origin.peer,
+            method,
+            &secret(),
+            unix_millis(),
+        )
+    };
+    let heard = signed("Status");
     let request = || {
-        let mut request = Request::new(wire::PingRequest {});
-        *request.metadata_mut() = signed.clone();
+        let mut request = Request::new(wire::StatusRequest::default());
+        *request.metadata_mut() = heard.clone();
         request
     };
-    soon(calls.ping(request())).await.expect("the first time");
-    let again = soon(calls.ping(request()))
+    soon(calls.status(request())).await.expect("the first time");
+    let again = soon(calls.status(request()))
         .await
         .expect_err("the second time");
     assert_eq!(again.code(), Code::Unauthenticated);
     assert_eq!(again.message(), "the call was made before");
     // Nor on another connection.
     let mut calls = raw::client(origin.peer.address()).await;
-    let elsewhere = soon(calls.ping(request())).await.expect_err("still");
+    let elsewhere = soon(calls.status(request())).await.expect_err("still");
     assert_eq!(elsewhere.message(), "the call was made before");
     // Nor for another call.
-    let mut request = Request::new(wire::ActRequest::default());
-    *request.metadata_mut() = raw::sign(
-        &member("edge"),
-        &origin.peer,
-        "Ping",
-        &secret(),
-        unix_millis(),
-    );
-    let other = soon(calls.act(request))
-        .await
-        .expect_err("signed for another call");
-    assert_eq!(other.code(), Code::Unauthenticated);
+    for method in ["Status", "Ping"] {
+        let mut request = Request::new(wire::ActRequest::default());
+        *request.metadata_mut() = signed(method);
+        let other = soon(calls.act(request))
+            .await
+            .expect_err("signed for another call");
+        assert_eq!(other.code(), Code::Unauthenticated);
+    }
 }
 
 #[tokio::test]
@@ -323,6 +322,25 @@ async fn who_shows_no_certificate_at_all_is_let_go() {
 }
 
 #[tokio::test]
+async fn who_shows_no_certificate_makes_room_for_others() {
+    let authority = Authority::new();
+    let auth = Auth::tls(authority.issue("127.0.0.1")).expect("files");
+    let tuning = Tuning {
+        max_strangers: 1,
+        handshake_timeout: Duration::from_secs(3600),
+        ..Tuning::default()
+    };
+    let origin = serve(auth, tuning).await;
+    let silent = TcpStream::connect(origin.peer.address()).await;
+    let mut silent = silent.expect("connects");
+    soon(tls_client(authority.issue("edge.example")).ping(&origin.peer, PATIENCE))
+        .await
+        .expect("a node");
+    let read = soon(silent.read(&mut [0; 16])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
+#[tokio::test]
 async fn a_certificate_is_for_the_host_or_for_the_name_that_all_bear() {
     let authority = Authority::new();
     let auth = Auth::tls(authority.issue("node.weir.internal")).expect("files");
@@ -363,32 +381,43 @@ async fn with_a_secret_and_certificates_both_are_needed() {
 }
 
 #[tokio::test]
-async fn new_certificates_are_used_once_they_are_read() {
+async fn new_certificates_are_used_by_both_sides_without_a_word() {
     let (old, new) = (Authority::new(), Authority::new());
-    let files = old.issue("127.0.0.1");
-    let auth = Auth::tls(files.clone()).expect("files");
-    let origin = serve(auth.clone(), Tuning::default()).await;
-    soon(tls_client(old.issue("edge.example")).ping(&origin.peer, PATIENCE))
-        .await
-        .expect("the old");
-    let renewed = new.issue("127.0.0.1");
+    let (ours, theirs) = (old.issue("127.0.0.1"), old.issue("edge.example"));
+    let origin = serve(Auth::tls(ours.clone()).expect("files"), Tuning::default()).await;
+    // Makes a connection for each call.
+    let linger = Duration::from_millis(5);
+    let tuning = Tuning {
+        linger,
+        ..Tuning::default()
+    };
+    let edge = Client::new(
+        member("edge"),
+        Auth::tls(theirs.clone()).expect("files"),
+        tuning,
+    );
+    let ping = async |edge: &Client| {
+        tokio::time::sleep(linger * 4).await;
+        soon(edge.ping(&origin.peer, PATIENCE)).await
+    };
+    ping(&edge).await.expect("the old");
+
     let copy = |from: &Path, to: &Path| {
         fs::copy(from, to).expect("copies");
     };
-    copy(&renewed.key, &files.key);
-    assert!(
-        auth.reload().is_err(),
-        "a key that does not fit is not used"
-    );
-    soon(tls_client(old.issue("edge.example")).ping(&origin.peer, PATIENCE))
-        .await
-        .expect("still");
-    copy(&renewed.cert, &files.cert);
-    copy(&renewed.ca, &files.ca);
-    auth.reload().expect("files");
-    soon(tls_client(new.issue("edge.example")).ping(&origin.peer, PATIENCE))
-        .await
-        .expect("the new");
+    let renewed = new.issue("127.0.0.1");
+    copy(&renewed.key, &ours.key);
+    copy(&renewed.cert, &ours.cert);
+    copy(&renewed.ca, &ours.ca);
+    let fresh = tls_client(new.issue("edge.example"));
+    soon(async { while ping(&fresh).await.is_err() {} }).await;
+    soon(async { while ping(&edge).await.is_ok() {} }).await;
+
+    let renewed = new.issue("edge3.example");
+    copy(&renewed.key, &theirs.key);
+    copy(&renewed.cert, &theirs.cert);
+    copy(&renewed.ca, &theirs.ca);
+    soon(async { while ping(&edge).await.is_err() {} }).await;
 }
 
 #[test]
