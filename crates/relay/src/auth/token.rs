@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 /// How far the clocks of two nodes may be apart.
 pub(crate) const WINDOW: Duration = Duration::from_secs(30);
@@ -86,7 +87,11 @@ fn message(label: &[u8], fields: &Fields<'_>) -> Vec<u8> {
 /// A number that nobody had before; `None` where the system has none to give.
 pub(crate) fn fresh_nonce() -> Option<String> {
     let mut nonce = [0; NONCE_LEN];
-    rand::fill(&mut nonce).ok()?;
+    // Of the system itself: the library's own source takes 40 ms to be ready, which the first play would wait for.
+    let filled = getrandom(&mut nonce, GetRandomFlags::empty()).ok()?;
+    if filled < NONCE_LEN {
+        return None;
+    }
     Some(hex(&nonce))
 }
 
