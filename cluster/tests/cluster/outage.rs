@@ -44,6 +44,11 @@ async fn nobody_notices_that_the_directory_stops_for_two_minutes() {
 }
 
 #[tokio::test]
+async fn nobody_notices_that_the_directory_hangs() {
+    outage(Loss::Paused, Duration::ZERO).await;
+}
+
+#[tokio::test]
 #[ignore = "takes a minute"]
 async fn nobody_notices_that_the_directory_hangs_and_all_leases_run_out() {
     outage(Loss::Paused, Duration::from_secs(60)).await;

@@ -186,6 +186,8 @@ pub(crate) struct State {
     fanout: Arc<Fanout>,
     phase: Phase,
     claiming: Option<Claiming>,
+    /// Nodes that want to pull what is being claimed.
+    borrowing: Vec<LendRequest>,
     claims: u64,
     /// Those who want to publish while the key is being claimed for another.
     queued: Vec<(PublishRequest, PublishReply)>,
@@ -254,6 +256,7 @@ impl Actor for Stream {
             ring,
             phase: Phase::Expected,
             claiming: None,
+            borrowing: Vec::new(),
             claims: 0,
             queued: Vec::new(),
             waiting: Vec::new(),
@@ -511,8 +514,9 @@ impl State {
             drop(self.node.cast(again));
         }
         self.dismiss_standby(why);
-        let queued = self.queued.drain(..);
         let claiming = self.claiming.take().and_then(Claiming::into_request);
+        self.lend_to_those_who_wait(myself);
+        let queued = self.queued.drain(..);
         let mut again: Vec<_> = queued.chain(claiming).collect();
         for waiting in self.waiting.drain(..) {
             match waiting.newcomer {

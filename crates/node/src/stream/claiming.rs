@@ -57,6 +57,8 @@ impl Wanted {
     pub(super) async fn claim(mut self) -> Result<Claimed, Refusal> {
         let directory = Arc::clone(&self.context.membership.directory);
         let (mut over, mut previous, mut carry_on) = (None, None, None);
+        // It does not answer, which is found out before it counts as out of reach.
+        let mut hangs = false;
         for round in 0..ROUNDS {
             let (record, numbering) = self.record(previous.as_ref(), carry_on);
             let held = match directory.claim(record.clone(), over.take()).await {
@@ -70,6 +72,7 @@ impl Wanted {
                 Err(ClaimError::Held(held)) if directory.is_up() => held.record.clone(),
                 Err(error @ (ClaimError::Held(_) | ClaimError::Unreachable(_))) => {
                     debug!(%error, "claims without the directory");
+                    hangs = true;
                     match self.find_holder().await {
                         Some(held) => held,
                         None => return Ok(self.assume(previous.as_ref(), carry_on)),
@@ -100,7 +103,7 @@ impl Wanted {
             }
             over = still_there(&*directory, &held);
             previous = Some(held);
-            if !directory.is_up() {
+            if hangs || !directory.is_up() {
                 return Ok(self.assume(previous.as_ref(), carry_on));
             }
             if round > 0 {

@@ -82,6 +82,9 @@ struct Borrower {
     viewers: Viewers,
 }
 
+/// So many nodes wait for an encoder that is about to be taken in.
+const MAX_BORROWING: usize = 1000;
+
 /// Says when dropped that the node with this feed has left.
 struct Guard(ActorRef<Message>, u64);
 
@@ -173,8 +176,13 @@ impl Lent {
 }
 
 impl State {
-    /// Opens the stream to a node that pulls it.
+    /// Opens the stream to a node that pulls it. While an encoder is about to be taken in, it waits for that: the
+    /// node that had the stream has told others to come here.
     pub(super) fn lend(&mut self, myself: &ActorRef<Message>, request: LendRequest) {
+        let is_coming = self.claiming.is_some() && !matches!(self.phase, Phase::Live(_));
+        if is_coming && self.borrowing.len() < MAX_BORROWING {
+            return self.borrowing.push(request);
+        }
         let LendRequest {
             node,
             subscribe: _,
@@ -187,6 +195,13 @@ impl State {
             Phase::Expected | Phase::Pulled | Phase::Over => Err(self.not_here()),
         };
         drop(reply.send(answer));
+    }
+
+    /// Answers the nodes that have waited for an encoder.
+    pub(super) fn lend_to_those_who_wait(&mut self, myself: &ActorRef<Message>) {
+        for request in std::mem::take(&mut self.borrowing) {
+            self.lend(myself, request);
+        }
     }
 
     fn not_here(&self) -> No {

@@ -282,6 +282,7 @@ impl State {
             // It goes on standing by.
             (Err(_), None) => {}
         }
+        self.lend_to_those_who_wait(myself);
         for (request, reply) in std::mem::take(&mut self.queued) {
             if !reply.is_closed() {
                 // Boxed, as it may come back here for another that waits.
