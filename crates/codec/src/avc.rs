@@ -1,7 +1,7 @@
 //! H.264: the avcC record (ISO 14496-15, 5.3.3.1) and the sequence parameter set in it.
 
 use crate::bits::{BitReader, ByteReader};
-use crate::nal::{cropped, frame_rate, skip_vui_head, unescape};
+use crate::nal::{Usability, cropped, frame_rate, unescape, vui_head};
 use crate::{Error, VideoInfo};
 
 /// An AVCDecoderConfigurationRecord.
@@ -85,6 +85,8 @@ pub struct Sps {
     pub width: u32,
     /// Height of the visible picture in pixels.
     pub height: u32,
+    /// Width to height of a pixel, when told.
+    pub pixel_aspect: Option<(u16, u16)>,
     /// Frames per second as numerator and denominator, when told.
     pub frame_rate: Option<(u32, u32)>,
 }
@@ -154,8 +156,9 @@ impl Sps {
         let width = cropped(16 * macroblocks, crop_x)?;
         let height = cropped(16 * map_units * lines, crop_y)?;
 
-        // A picture without a known rate is still a picture.
-        let frame_rate = timing(&mut bits).unwrap_or(None);
+        // What was read before a fault stays.
+        let mut usability = Usability::default();
+        let _ = read_usability(&mut bits, &mut usability);
         Ok(Self {
             profile,
             level,
@@ -163,7 +166,8 @@ impl Sps {
             bit_depth,
             width,
             height,
-            frame_rate,
+            pixel_aspect: usability.pixel_aspect,
+            frame_rate: usability.frame_rate,
         })
     }
 }
@@ -195,15 +199,15 @@ fn skip_scaling_lists(bits: &mut BitReader<'_>, chroma_format: u8) -> Result<(),
     Ok(())
 }
 
-fn timing(bits: &mut BitReader<'_>) -> Result<Option<(u32, u32)>, Error> {
+fn read_usability(bits: &mut BitReader<'_>, usability: &mut Usability) -> Result<(), Error> {
     if !bits.flag()? {
-        return Ok(None);
+        return Ok(());
     }
-    skip_vui_head(bits)?;
-    if !bits.flag()? {
-        return Ok(None);
+    usability.pixel_aspect = vui_head(bits)?;
+    if bits.flag()? {
+        let (tick, scale) = (bits.bits(32)?, bits.bits(32)?);
+        // H.264 E.2.1: a tick is a field, and a frame two of them.
+        usability.frame_rate = frame_rate(scale.into(), 2 * u64::from(tick));
     }
-    let (tick, scale) = (bits.bits(32)?, bits.bits(32)?);
-    // H.264 E.2.1: a tick is a field, and a frame two of them.
-    Ok(frame_rate(scale.into(), 2 * u64::from(tick)))
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::bits::{BitReader, ByteReader};
-use crate::nal::{cropped, frame_rate, skip_vui_head, unescape};
+use crate::nal::{Usability, cropped, frame_rate, unescape, vui_head};
 use crate::{Error, VideoInfo};
 
 const VPS: u8 = 32;
@@ -133,6 +133,8 @@ pub struct Sps {
     pub width: u32,
     /// Height of the visible picture in pixels.
     pub height: u32,
+    /// Width to height of a pixel, when told.
+    pub pixel_aspect: Option<(u16, u16)>,
     /// Frames per second as numerator and denominator, when told.
     pub frame_rate: Option<(u32, u32)>,
 }
@@ -168,14 +170,16 @@ impl Sps {
         let bit_depth = 8 + bits.ue_max(8, "bit_depth_luma_minus8")? as u8;
         bits.ue_max(8, "bit_depth_chroma_minus8")?;
 
-        // A picture without a known rate is still a picture.
-        let frame_rate = timing(&mut bits, sub_layers).unwrap_or(None);
+        // What was read before a fault stays.
+        let mut usability = Usability::default();
+        let _ = read_usability(&mut bits, sub_layers, &mut usability);
         Ok(Self {
             chroma_format,
             bit_depth,
             width,
             height,
-            frame_rate,
+            pixel_aspect: usability.pixel_aspect,
+            frame_rate: usability.frame_rate,
         })
     }
 }
@@ -197,7 +201,11 @@ fn skip_profile_tier_level(bits: &mut BitReader<'_>, sub_layers: u32) -> Result<
 }
 
 /// Reads from the bit depths on to the timing.
-fn timing(bits: &mut BitReader<'_>, sub_layers: u32) -> Result<Option<(u32, u32)>, Error> {
+fn read_usability(
+    bits: &mut BitReader<'_>,
+    sub_layers: u32,
+    usability: &mut Usability,
+) -> Result<(), Error> {
     let poc_bits = 4 + bits.ue_max(12, "log2_max_pic_order_cnt_lsb_minus4")?;
     let all_layers = bits.flag()?;
     for _ in 0..if all_layers { sub_layers + 1 } else { 1 } {
@@ -228,9 +236,9 @@ fn timing(bits: &mut BitReader<'_>, sub_layers: u32) -> Result<Option<(u32, u32)
     bits.skip(2)?; // sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
 
     if !bits.flag()? {
-        return Ok(None);
+        return Ok(());
     }
-    skip_vui_head(bits)?;
+    usability.pixel_aspect = vui_head(bits)?;
     bits.skip(3)?; // neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
     if bits.flag()? {
         for _ in 0..4 {
@@ -238,10 +246,11 @@ fn timing(bits: &mut BitReader<'_>, sub_layers: u32) -> Result<Option<(u32, u32)
         }
     }
     if !bits.flag()? {
-        return Ok(None);
+        return Ok(());
     }
     let (tick, scale) = (bits.bits(32)?, bits.bits(32)?);
-    Ok(frame_rate(scale.into(), tick.into()))
+    usability.frame_rate = frame_rate(scale.into(), tick.into());
+    Ok(())
 }
 
 /// H.265 7.3.4.

@@ -41,12 +41,25 @@ pub(crate) fn frame_rate(numerator: u64, denominator: u64) -> Option<(u32, u32)>
     (numerator > 0 && denominator > 0).then_some((numerator, denominator))
 }
 
+/// What is read of the video usability information. A picture without is still a picture.
+#[derive(Default)]
+pub(crate) struct Usability {
+    /// Width to height of a pixel.
+    pub(crate) pixel_aspect: Option<(u16, u16)>,
+    /// Frames per second as numerator and denominator.
+    pub(crate) frame_rate: Option<(u32, u32)>,
+}
+
 /// Reads the video usability information up to the chroma location, which is the same in
-/// H.264 E.1.1 and H.265 E.2.1.
-pub(crate) fn skip_vui_head(bits: &mut BitReader<'_>) -> Result<(), Error> {
-    const EXTENDED_SAR: u32 = 255;
-    if bits.flag()? && bits.bits(8)? == EXTENDED_SAR {
-        bits.skip(32)?;
+/// H.264 E.1.1 and H.265 E.2.1: width to height of a pixel, when told.
+pub(crate) fn vui_head(bits: &mut BitReader<'_>) -> Result<Option<(u16, u16)>, Error> {
+    const EXTENDED_SAR: usize = 255;
+    let mut aspect = None;
+    if bits.flag()? {
+        aspect = match bits.bits(8)? as usize {
+            EXTENDED_SAR => Some((bits.bits(16)? as u16, bits.bits(16)? as u16)),
+            index => PIXEL_ASPECTS.get(index.wrapping_sub(1)).copied(),
+        };
     }
     if bits.flag()? {
         bits.skip(1)?; // Overscan.
@@ -61,8 +74,28 @@ pub(crate) fn skip_vui_head(bits: &mut BitReader<'_>) -> Result<(), Error> {
         bits.ue()?;
         bits.ue()?;
     }
-    Ok(())
+    Ok(aspect.filter(|&(width, height)| width > 0 && height > 0))
 }
+
+/// H.264 table E-1, from index 1 on.
+const PIXEL_ASPECTS: [(u16, u16); 16] = [
+    (1, 1),
+    (12, 11),
+    (10, 11),
+    (16, 11),
+    (40, 33),
+    (24, 11),
+    (20, 11),
+    (32, 11),
+    (80, 33),
+    (18, 11),
+    (15, 11),
+    (64, 33),
+    (160, 99),
+    (4, 3),
+    (3, 2),
+    (2, 1),
+];
 
 #[cfg(test)]
 mod tests {

@@ -116,6 +116,7 @@ fn h265() {
     assert_eq!((sps.chroma_format, sps.bit_depth), (1, 10));
     let sps = hevc::Sps::parse(&bytes(HEVC_SPS_WITH_EVERYTHING)).unwrap();
     assert_eq!((sps.width, sps.height), (1280, 720));
+    assert_eq!(sps.pixel_aspect, Some((4, 3)));
     assert_eq!(sps.frame_rate, Some((60_000, 1001)));
 }
 
@@ -310,6 +311,11 @@ proptest! {
         let (Ok(theirs), Ok(ours)) = (theirs, avc::Sps::parse(&nal)) else { return Ok(()) };
         if let Ok(size) = theirs.pixel_dimensions() {
             prop_assert_eq!((ours.width, ours.height), size);
+        }
+        if let Some(usability) = &theirs.vui_parameters {
+            let aspect = usability.aspect_ratio_info.as_ref().and_then(|aspect| aspect.get());
+            let aspect = aspect.filter(|&(width, height)| width > 0 && height > 0);
+            prop_assert_eq!(ours.pixel_aspect, aspect);
         }
         if let (Some(theirs), Some((numerator, denominator))) = (theirs.fps(), ours.frame_rate) {
             let ours = f64::from(numerator) / f64::from(denominator);
