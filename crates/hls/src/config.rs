@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::names::Container;
+
 /// How a stream is cut, the same for all of a publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -26,6 +28,16 @@ pub enum Mode {
     Fmp4,
     /// Whole segments of transport stream.
     Ts,
+}
+
+impl Mode {
+    /// What its segments are made of.
+    pub fn container(self) -> Container {
+        match self {
+            Self::LowLatency | Self::Fmp4 => Container::Fmp4,
+            Self::Ts => Container::Ts,
+        }
+    }
 }
 
 /// What makes no sense.

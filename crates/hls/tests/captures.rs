@@ -3,9 +3,11 @@
 mod support;
 
 use flv::Tag;
-use media::MarkedTag;
+use media::{EndReason, MarkedTag};
+use support::nodes::{Edge, Node, Served};
 use support::*;
-use weir_hls::{Config, Mode, Numbering};
+use testkit::hls::{lint, lint_later, lint_multivariant};
+use weir_hls::{Config, Mode, Numbering, Playlist, Variant};
 
 /// Over and over, at later times: what was captured is a few seconds long.
 fn repeated(tags: &[Tag], times: u32) -> Vec<Tag> {
@@ -92,4 +94,56 @@ fn an_edge_makes_the_same_of_them_whenever_it_came() {
             assert_eq!(made(&edge), made(&origin), "{name}");
         }
     }
+}
+
+#[test]
+fn playlists_of_them_are_good_and_their_bytes_the_same_everywhere() {
+    let (mut carried, mut all) = (0, 0);
+    for mode in [Mode::LowLatency, Mode::Fmp4, Mode::Ts] {
+        let config = Config {
+            mode,
+            window: 3,
+            ..Config::default()
+        };
+        for (name, stream) in captures::captures() {
+            let origin = ring();
+            let numbering = Numbering::after_crash(None, NOW);
+            let mut publisher = begin(&origin, 1, &config, &numbering);
+            let stream = repeated(&stream, 4);
+            let mut node = Node::new(&origin, mode);
+            let mut served = Served::default();
+            let mut before: Option<String> = None;
+            for piece in stream.chunks(stream.len() / 3) {
+                push(&mut publisher, piece.iter().cloned());
+                node.package(|version, window| {
+                    let playlist = Playlist::media(window, version, false).expect("it is there");
+                    let text = playlist.text().to_owned();
+                    assert_eq!(lint(&text), [""; 0], "{name}: {text}");
+                    let before = before.replace(text.clone());
+                    let findings = before.map(|before| lint_later(&before, &text));
+                    assert_eq!(findings.unwrap_or_default(), [""; 0], "{name}: {text}");
+                });
+                served.note(node.packager.window());
+                let edge = Edge::new(&origin, mode);
+                let compared = served.compare(edge.node.packager.window());
+                let is_there = node.packager.window().newest().is_some();
+                assert!(compared > 0 || !is_there, "{name}");
+            }
+            let variant = Variant::of(&origin.configuration(), mode);
+            let is_carried = !variant.codecs.is_empty();
+            let playlist = Playlist::multivariant(&variant);
+            if is_carried {
+                assert_eq!(lint_multivariant(playlist.text()), [""; 0], "{name}");
+            }
+            // Some are shorter than a segment.
+            origin.end(EndReason::Ended);
+            node.package(|_, _| {});
+            let mut segments = node.packager.window().segments();
+            let has_bytes = segments.any(|segment| segment.body().is_some());
+            assert_eq!(has_bytes, is_carried, "{name} as {mode:?}");
+            carried += usize::from(is_carried);
+            all += 1;
+        }
+    }
+    assert!(carried * 10 > all * 9, "{carried} of {all}");
 }

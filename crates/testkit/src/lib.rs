@@ -12,6 +12,7 @@
 //! | a link that is too slow | [`Throttle`] |
 //! | recorded sessions of real encoders | [`Capture`] |
 //! | a certificate of our own making | [`certificate`] |
+//! | what is wrong with HLS playlists | [`hls`] |
 //! | waiting for an event, with a limit | [`wait`] |
 //!
 //! Helpers panic where a test would: a program that is missing must not look like a test that passed.
@@ -21,6 +22,7 @@ pub mod certificate;
 mod clip;
 mod ffmpeg;
 mod folders;
+pub mod hls;
 mod packets;
 mod peer;
 pub mod players;

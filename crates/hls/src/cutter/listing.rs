@@ -22,19 +22,17 @@ impl Listing {
     pub(super) fn new(config: &Config, carried: u64) -> Self {
         let window = usize::try_from(config.window).unwrap_or(usize::MAX);
         let most = window.saturating_mul(4);
-        let length = i64::try_from(config.segment.as_nanos()).unwrap_or(i64::MAX);
         let carried = usize::try_from(carried).unwrap_or(usize::MAX).min(most);
         let target = i64::try_from(config.target().as_secs()).unwrap_or(i64::MAX);
-        let mut listing = Self {
-            lengths: VecDeque::from(vec![length; carried]),
-            total: length.saturating_mul(i64::try_from(carried).unwrap_or(i64::MAX)),
+        Self {
+            // How long they are nobody tells: they stay until the list is long enough without.
+            lengths: VecDeque::from(vec![0; carried]),
+            total: 0,
             window,
             // RFC 8216bis 6.2.2: no segment leaves a live playlist that would then be shorter.
             least: target.saturating_mul(3 * SECOND),
             most,
-        };
-        listing.shorten();
-        listing
+        }
     }
 
     /// A segment is complete.

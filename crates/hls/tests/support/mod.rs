@@ -2,12 +2,15 @@
 #![allow(dead_code, reason = "each test uses some of it")]
 
 pub(crate) mod captures;
+pub(crate) mod nodes;
+pub(crate) mod packaged;
+pub(crate) mod streams;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use flv::{Kind, Metadata, Tag};
-use media::{Epoch, Limits, MarkedTag, Publisher, Relayed, Ring, Segment, Start};
+use media::{Epoch, Limits, MarkedTag, Publisher, ReadError, Relayed, Ring, Segment, Start};
 use weir_hls::{Config, Cutter, Mode, Numbering};
 
 pub(crate) const MS: i64 = 1_000_000;
@@ -49,11 +52,11 @@ pub(crate) fn all(ring: &Ring, start: Start) -> Vec<MarkedTag> {
     let mut cursor = ring.cursor(start).0;
     let mut tags = Vec::new();
     loop {
-        let batch = cursor.read().expect("nothing is lost");
-        if batch.is_empty() {
-            return tags;
+        match cursor.read() {
+            Ok(batch) if !batch.is_empty() => tags.extend(batch.iter().cloned()),
+            Ok(_) | Err(ReadError::Ended(_)) => return tags,
+            Err(error) => panic!("something is lost: {error}"),
         }
-        tags.extend(batch.iter().cloned());
     }
 }
 
