@@ -42,6 +42,12 @@ pub(super) struct Feed {
     clues: Clues,
     /// Since when nobody has it, after somebody had.
     orphaned: Option<Instant>,
+    /// Something has come in.
+    has_begun: bool,
+    /// Since when nothing does, before that.
+    failing: Option<Instant>,
+    /// Somebody was told why.
+    is_warned: bool,
     /// Where the next feed begins if it cannot resume.
     backfill: Backfill,
     pause: Duration,
@@ -82,6 +88,9 @@ impl Feed {
             found: false,
             clues: Clues::default(),
             orphaned: None,
+            has_begun: false,
+            failing: None,
+            is_warned: false,
             backfill: Backfill::Window,
             pause: SHORT,
         }
@@ -116,6 +125,11 @@ impl Feed {
                         Over::Lost => {
                             self.tell(News::Lost);
                             self.back_off()
+                        }
+                        Over::Failed if self.is_in_vain() => {
+                            return self.tell(News::Ended(
+                                "it cannot be pulled from the node that has it",
+                            ));
                         }
                         Over::Failed => self.back_off().max(least),
                     }
@@ -188,6 +202,17 @@ impl Feed {
         since.elapsed() >= self.context.config.publish.grace
     }
 
+    /// Whether nothing has come from the beginning, for so long that whoever waits is better told. One that has
+    /// seen something holds its picture.
+    fn is_in_vain(&mut self) -> bool {
+        let membership = &self.context.membership;
+        if self.has_begun || !membership.directory.is_up() {
+            return false;
+        }
+        let since = *self.failing.get_or_insert_with(Instant::now);
+        since.elapsed() >= self.context.config.publish.grace
+    }
+
     /// The next pause, half of it left to chance: edges that lost the same origin do not come all at once.
     fn back_off(&mut self) -> Duration {
         let pause = self.pause;
@@ -239,13 +264,16 @@ impl Feed {
         running.run(peer, described, pulling).await
     }
 
-    fn failed(&self, peer: &Peer, error: &Error) -> Over {
+    fn failed(&mut self, peer: &Peer, error: &Error) -> Over {
         match error {
             // It has just come, or just gone.
             Error::Refused(refusal) if refusal.code == RefusalCode::NotFound => {
                 debug!(%peer, %error, "not there to be pulled");
             }
-            _ if error.is_retryable() => debug!(%peer, %error, "cannot be pulled"),
+            // Once for each pull: it is tried again and again.
+            _ if std::mem::replace(&mut self.is_warned, true) => {
+                debug!(%peer, %error, "cannot be pulled");
+            }
             _ => warn!(%peer, %error, "cannot be pulled"),
         }
         Over::Failed
@@ -327,6 +355,7 @@ impl Running<'_> {
             debug!(node = self.node, epoch = %self.epoch, "an epoch that is over");
             return Some(Over::Failed);
         }
+        self.feed.has_begun = true;
         self.feed.tell(News::Began(Box::new(Began {
             epoch: self.epoch,
             node: self.node.to_owned(),

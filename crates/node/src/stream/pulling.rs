@@ -11,6 +11,9 @@ use super::{Message, Phase, Refusal, State};
 use crate::node;
 use crate::pull::{self, News, Pull};
 
+/// Why a stream is over of which nothing is left anywhere.
+const NOBODY: &str = "nobody publishes it any more";
+
 /// The pull of a stream.
 pub(super) struct Pulled {
     actor: ActorRef<pull::Message>,
@@ -103,6 +106,10 @@ impl State {
             return;
         }
         let Some(pulled) = &mut self.pulled else {
+            // The pull has ended, and with it the stream, before anybody heard why.
+            if let News::Ended(why) = news {
+                self.end(myself, why);
+            }
             return;
         };
         match news {
@@ -113,6 +120,11 @@ impl State {
             }
             News::Nobody => {
                 pulled.is_there = Some(false);
+                let is_up = self.context.membership.directory.is_up();
+                if matches!(self.phase, Phase::Pulled) && is_up && self.standby.is_none() {
+                    // It was there, and ended while nobody here watched it.
+                    return self.end(myself, NOBODY);
+                }
                 if self.context.config.play.wait.is_zero() {
                     drop(self.node.cast(node::Message::NotThere(self.key.clone())));
                 }

@@ -7,6 +7,7 @@
 mod absent;
 mod door;
 mod edge;
+mod ended;
 mod fencing;
 mod first_play;
 mod linger;
