@@ -232,8 +232,8 @@ section! {
         /// Memory that this node may use: near it, new players are refused. 0 is what its cgroup
         /// allows, or what the machine has.
         memory: u64 = 0, "size";
-        /// Beyond this share of its processors in use a node refuses new players; those there are
-        /// stay. 1 never refuses.
+        /// Beyond this share of whatever is fullest (processors, egress, memory, descriptors) a node
+        /// refuses new players; those there are stay. 1 refuses nobody for busy processors.
         headroom: f64 = 0.95, "share";
     }
 }

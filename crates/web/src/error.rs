@@ -33,7 +33,8 @@ impl Refusal {
     pub(crate) const UNAUTHORIZED: Self = Self::fixed(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
-        "this needs the key of the API: send Authorization: Bearer and what auth.admin_key is set to",
+        "this needs the key of the API, and not another: send Authorization: Bearer and what auth.admin_key of this node \
+         is set to",
     );
 
     pub(crate) const FROM_ELSEWHERE: Self = Self::fixed(

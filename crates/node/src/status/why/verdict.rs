@@ -128,8 +128,9 @@ fn of_record(facts: &Facts<'_>) -> String {
     if facts.unreachable.contains(node) {
         return format!(
             "The directory says that {node} has {key}, but {node} cannot be asked: see whether it \
-             runs, and whether relay.listen of {node} can be reached from {}.",
-            facts.me
+             runs, whether relay.advertise of {node} can be reached from {}, and whether \
+             relay.secret is the same on both; the log of {} has more.",
+            facts.me, facts.me
         );
     }
     if !recorded.is_there {
@@ -151,6 +152,13 @@ fn unknown(facts: &Facts<'_>) -> String {
         let me = facts.me;
         return format!(
             "Whether anybody publishes {key} is not known: {me} is too busy. Ask again."
+        );
+    }
+    if facts.others == 0 && !facts.directory_up {
+        return format!(
+            "Whether anybody publishes {key} is not known: {} has not reached the directory, and \
+             knows of no other node. See directory.endpoints.",
+            facts.me
         );
     }
     let place = match facts.others {
@@ -369,7 +377,10 @@ mod tests {
             unreachable: &["o1"],
             ..NOTHING
         };
-        says(&case, &["o1 cannot be asked", "relay.listen"]);
+        says(
+            &case,
+            &["o1 cannot be asked", "relay.advertise", "relay.secret"],
+        );
         let case = Case {
             recorded: recorded(false),
             ..NOTHING
@@ -422,6 +433,12 @@ mod tests {
             ..NOTHING
         };
         says(&case, &["on e2, which is alone", "There is live/Cam"]);
+        let case = Case {
+            others: 0,
+            up: false,
+            ..NOTHING
+        };
+        says(&case, &["e2 has not reached the directory"]);
         let mut waits = [told("e2", Part::Waiting, 0.0)];
         waits[0].stream.epoch = None;
         let case = Case {
