@@ -113,6 +113,11 @@ impl Node {
         format!("rtmp://{}/{stream}", self.rtmp)
     }
 
+    /// The URL of a stream as FLV over HTTP.
+    pub fn flv(&self, stream: &str) -> String {
+        format!("http://{}/{stream}.flv", self.http)
+    }
+
     /// A folder that lives as long as this, where everybody may write.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -109,7 +109,7 @@ pub(crate) struct Players {
 
 impl Players {
     pub(crate) fn start(server: &Server, load: &Load) -> Result<Self> {
-        let address = net::resolve(&server.target.authority)?;
+        let address = net::resolve(server.players_go_to())?;
         let sample = load.sample.min(load.players);
         let mut groups = Vec::new();
         for (players, task, reading) in [
@@ -130,7 +130,7 @@ impl Players {
 
     /// A group with a task that ends by itself.
     pub(crate) fn task(server: &Server, load: &Load, task: Task) -> Result<Findings> {
-        let address = net::resolve(&server.target.authority)?;
+        let address = net::resolve(server.players_go_to())?;
         let (progress, thread) = spawn(plan(server, address, load, load.players, task))?;
         let mut said = Instant::now();
         while !thread.is_finished() {
@@ -145,7 +145,7 @@ impl Players {
 
     /// Players who come for the first keyframe, and stay; waits until all have one, or no more get any.
     pub(crate) fn joined(server: &Server, load: &Load) -> Result<Self> {
-        let address = net::resolve(&server.target.authority)?;
+        let address = net::resolve(server.players_go_to())?;
         let group = spawn(plan(server, address, load, load.players, Task::Join))?;
         let players = Self {
             groups: vec![group],
@@ -229,6 +229,7 @@ fn plan(
         target: server.target.clone(),
         address,
         raw: server.raw,
+        flv: server.flv.clone(),
         players,
         streams: load.streams,
         ramp: load.ramp,

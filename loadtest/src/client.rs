@@ -1,9 +1,10 @@
-//! The client's end of an RTMP connection, up to the point where media flows; no sockets here.
+//! The client's end of an RTMP connection, up to the point where media flows, or of HTTP-FLV; no sockets here.
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::amf::{self, Writer};
 use crate::chunk::{self, Header, INITIAL_SIZE, Parser, kind};
+use crate::flv;
 
 const HANDSHAKE: usize = 1536;
 
@@ -77,6 +78,8 @@ pub(crate) struct Client {
     stage: Stage,
     handshake: Vec<u8>,
     parser: Parser,
+    /// In place of all that, for a player of HTTP-FLV.
+    flv: Option<flv::Parser>,
     /// What the connection owes the server.
     out: Vec<u8>,
     chunk_size: usize,
@@ -98,6 +101,7 @@ impl Client {
             stage: Stage::Handshake,
             handshake: Vec::new(),
             parser: Parser::new(INITIAL_SIZE),
+            flv: None,
             out,
             chunk_size: INITIAL_SIZE,
             stream: 0,
@@ -118,6 +122,20 @@ impl Client {
         client.parser = Parser::new(chunk_size);
         client.stage = Stage::Ready;
         client
+    }
+
+    /// A player that asks for the stream by HTTP.
+    pub(crate) fn flv(authority: &str, target: &Target, index: usize, of: usize) -> Self {
+        let mut client = Self::new(Role::Play, target, index, of);
+        client.out = flv::request(authority, &target.app, &client.name);
+        client.flv = Some(flv::Parser::default());
+        client.stage = Stage::Start;
+        client
+    }
+
+    /// Whether it speaks RTMP, and may say more than it has.
+    pub(crate) fn is_rtmp(&self) -> bool {
+        self.flv.is_none()
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -145,6 +163,13 @@ impl Client {
         mut bytes: &[u8],
         sink: &mut dyn FnMut(Header, &[u8]) -> Result<()>,
     ) -> Result<()> {
+        if let Some(flv) = &mut self.flv {
+            flv.push(bytes, sink)?;
+            if flv.plays() {
+                self.stage = Stage::Ready;
+            }
+            return Ok(());
+        }
         if self.stage == Stage::Handshake {
             let missing = (1 + 2 * HANDSHAKE).saturating_sub(self.handshake.len());
             let (part, rest) = bytes.split_at(missing.min(bytes.len()));

@@ -13,6 +13,7 @@ mod clip;
 mod cluster;
 mod first_play;
 mod floor;
+mod flv;
 mod net;
 mod options;
 mod parse;

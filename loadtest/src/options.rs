@@ -134,6 +134,9 @@ pub(crate) struct ServerOptions {
     /// A server that runs, by the URL of a stream; with --server-pid or --server-cmd
     #[arg(long)]
     pub(crate) url: Option<String>,
+    /// Players ask it for FLV by HTTP, there: `127.0.0.1:8080`
+    #[arg(long, requires = "url")]
+    pub(crate) flv: Option<String>,
     /// The process of the server at --url, measured with its children
     #[arg(long, requires = "url")]
     pub(crate) server_pid: Option<u32>,
@@ -429,10 +432,12 @@ impl PlaceOptions {
 
 impl ServerOptions {
     pub(crate) fn start(&self, setup: &Setup) -> Result<Server> {
-        match (&self.url, &self.server_cmd) {
-            (Some(url), Some(line)) => Server::command(line, url, setup),
-            (Some(url), None) => Server::found(url, self.server_pid),
-            (None, _) => Server::start(&self.server, setup),
-        }
+        let mut server = match (&self.url, &self.server_cmd) {
+            (Some(url), Some(line)) => Server::command(line, url, setup)?,
+            (Some(url), None) => Server::found(url, self.server_pid)?,
+            (None, _) => return Server::start(&self.server, setup),
+        };
+        server.flv.clone_from(&self.flv);
+        Ok(server)
     }
 }

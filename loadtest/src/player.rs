@@ -20,6 +20,7 @@ pub(crate) struct Player {
     pub(crate) playing: bool,
     connected: bool,
     pub(crate) has_keyframe: bool,
+    is_rtmp: bool,
     window_size: u32,
     stream: u32,
     pub(crate) bytes: u64,
@@ -45,6 +46,7 @@ impl Player {
     pub(crate) fn new(socket: TcpStream, client: Client, looks: bool, started: Instant) -> Self {
         Self {
             socket,
+            is_rtmp: client.is_rtmp(),
             client: Some(Box::new(client)),
             checks: looks.then(Box::default),
             started,
@@ -168,12 +170,16 @@ impl Player {
 
     /// Says goodbye the polite way; hanging up is left to whoever drops the player.
     pub(crate) fn say_goodbye(&mut self) {
-        let _ = self.socket.write(&Client::leave(self.stream));
+        if self.is_rtmp {
+            let _ = self.socket.write(&Client::leave(self.stream));
+        }
     }
 
     /// Answers the ping it may have thrown away: a server may let go of those who do not.
     pub(crate) fn say_alive(&mut self) {
-        let _ = self.socket.write(&client::BLIND_PONG);
+        if self.is_rtmp {
+            let _ = self.socket.write(&client::BLIND_PONG);
+        }
     }
 
     /// RTMP 5.4.3: the receiver speaks up after every window it received.

@@ -80,6 +80,8 @@ pub(crate) struct Server {
     pub(crate) target: Target,
     /// The chunk size of a server without a protocol, which sends the clip by itself.
     pub(crate) raw: Option<usize>,
+    /// Where its players ask for FLV by HTTP, if they do.
+    pub(crate) flv: Option<String>,
     pub(crate) pid: Option<u32>,
     child: Option<Child>,
     folder: Option<TempDir>,
@@ -99,12 +101,18 @@ impl Server {
         }
     }
 
+    /// Where its players connect.
+    pub(crate) fn players_go_to(&self) -> &str {
+        self.flv.as_ref().unwrap_or(&self.target.authority)
+    }
+
     /// A server that somebody else started.
     pub(crate) fn found(url: &str, pid: Option<u32>) -> Result<Self> {
         Ok(Self {
             name: url.to_owned(),
             target: Target::parse(url)?,
             raw: None,
+            flv: None,
             pid,
             child: None,
             folder: None,
@@ -139,6 +147,11 @@ impl Server {
         settings: &[(&str, &str)],
     ) -> Result<Self> {
         let port = free_port()?;
+        let by_flv = spec.options.iter().any(|(key, _)| key == "flv");
+        let flv = match by_flv {
+            true => Some(format!("127.0.0.1:{}", free_port()?)),
+            false => None,
+        };
         let folder = tempfile::tempdir()?;
         ensure!(
             setup.weir.exists(),
@@ -150,7 +163,7 @@ impl Server {
             command.arg("--set").arg(format!("{key}={value}"));
         };
         set("rtmp.listen", &format!("127.0.0.1:{port}"));
-        set("http.listen", "\"\"");
+        set("http.listen", flv.as_deref().unwrap_or("\"\""));
         set("node.data_dir", &format!("\"{}\"", folder.path().display()));
         set("limits.connections", "0");
         set("limits.streams", "0");
@@ -162,12 +175,15 @@ impl Server {
         }
         for (key, value) in &spec.options {
             match key.as_str() {
+                "flv" => {}
                 "coalesce" => set("egress.coalesce", value),
                 key => set(key, value),
             }
         }
         log(&mut command, folder.path())?;
-        Self::started(&spec.text, command, port, Some(folder))
+        let mut server = Self::started(&spec.text, command, port, Some(folder))?;
+        server.flv = flv;
+        Ok(server)
     }
 
     /// An etcd of one member, which has no streams.

@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) address: SocketAddr,
     /// No protocol, chunks of this size from the first byte: the bare loop.
     pub(crate) raw: Option<usize>,
+    /// Where to ask for the stream by HTTP, if it is played as FLV.
+    pub(crate) flv: Option<String>,
     pub(crate) players: usize,
     pub(crate) streams: usize,
     /// New players per second.
@@ -258,9 +260,11 @@ impl Swarm<'_> {
         self.poll
             .registry()
             .register(&mut socket, Token(index), interest)?;
-        let client = match self.plan.raw {
-            Some(chunk_size) => Client::raw(chunk_size),
-            None => Client::new(Role::Play, &self.plan.target, stream, streams),
+        let target = &self.plan.target;
+        let client = match (self.plan.raw, &self.plan.flv) {
+            (Some(chunk_size), _) => Client::raw(chunk_size),
+            (None, Some(authority)) => Client::flv(authority, target, stream, streams),
+            (None, None) => Client::new(Role::Play, target, stream, streams),
         };
         let looks = self.plan.task != Task::Drain;
         Ok(Player::new(socket, client, looks, started))

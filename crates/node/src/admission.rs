@@ -26,9 +26,20 @@ struct Counts {
 pub(crate) enum Admitted {
     Yes(Permit),
     /// Refused, and told why for as long as the permit lasts.
-    Refused(Permit, String),
+    Refused(Permit, Over),
     /// Too many are being refused to talk to each.
     Closed,
+}
+
+/// Why there is no room for a connection, in a sentence.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Over {
+    /// The node has as much as it takes.
+    #[error("{0}")]
+    Node(String),
+    /// The peer's address has.
+    #[error("{0}")]
+    Address(String),
 }
 
 /// A connection's place in the counts, until dropped.
@@ -52,16 +63,16 @@ impl Admission {
         let mut counts = self.counts();
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
         let refusal = if self.total > 0 && counts.all >= self.total {
-            Some(format!(
+            Some(Over::Node(format!(
                 "this node serves its limit of {} connections; try another node or later \
                  (limits.connections)",
                 self.total
-            ))
+            )))
         } else if self.per_address > 0 && here >= self.per_address {
-            Some(format!(
+            Some(Over::Address(format!(
                 "your address has {here} connections, which is the limit; close some \
                  (limits.connections_per_address)"
-            ))
+            )))
         } else {
             None
         };
@@ -75,7 +86,7 @@ impl Admission {
     }
 
     /// Lets a connection in for as long as it takes to say why it has to leave.
-    pub(crate) fn refuse(&self, why: String) -> Admitted {
+    pub(crate) fn refuse(&self, why: Over) -> Admitted {
         let mut counts = self.counts();
         if counts.explained >= EXPLAINED {
             return Admitted::Closed;

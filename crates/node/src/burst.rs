@@ -3,10 +3,6 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use media::Wire;
-
-/// Groups write the bytes of this message stream, which nearly every player has made first.
-pub(crate) const SHARED_MESSAGE_STREAM: u32 = 1;
 
 /// At most this many slices go into one vectored write (the system takes 1024).
 const MAX_SLICES: usize = 512;
@@ -154,22 +150,6 @@ impl Burst {
             offset += slice.len();
         }
         (next + 1, rest)
-    }
-}
-
-/// The wire form of a tag for RTMP players, made on first need and kept with the tag.
-pub(crate) fn rtmp_wire(tag: &media::MarkedTag, chunk_size: u32) -> &[Bytes] {
-    let [slot, _] = &tag.wire;
-    let make = || rtmp::wire::wire(&tag.tag, time_of(tag), chunk_size, SHARED_MESSAGE_STREAM);
-    &slot.get_or_make(|| Wire::new(make())).slices
-}
-
-/// The timestamp a player gets for a tag. ffmpeg takes metadata at any time but 0 for a subtitle.
-pub(crate) fn time_of(tag: &media::MarkedTag) -> u32 {
-    if tag.tag.is_metadata() {
-        0
-    } else {
-        tag.play_ms()
     }
 }
 

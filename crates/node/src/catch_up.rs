@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use media::{Cursor, EndReason, Join, MarkedTag, ReadError};
+use media::{Configuration, Cursor, EndReason, Join, MarkedTag, ReadError, Ring};
 
-use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire, time_of};
+use crate::burst::Burst;
 use crate::context::Context;
+use crate::format::{SHARED_MESSAGE_STREAM, promised, time_of};
 use crate::gate::{Gate, Reason, Verdict};
 use crate::peer::Written;
 use crate::seat::{Seat, Service, Standing, Waits};
@@ -44,6 +45,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Joining {
     /// What goes before the first tag.
     pub(crate) join: Join,
+    pub(crate) ring: Ring,
     /// When it asked; `None` if it was there before.
     pub(crate) asked: Option<Instant>,
 }
@@ -129,7 +131,8 @@ impl CatchUp {
     /// Writes some of what there is.
     fn turn(&mut self) -> io::Result<Turn> {
         let now = self.context.clock.now();
-        let (context, message_stream) = (Arc::clone(&self.context), self.seat.message_stream);
+        let (context, seat) = (Arc::clone(&self.context), Arc::clone(&self.seat));
+        let message_stream = seat.message_stream;
         let mut burst = Burst::default();
         burst.restart(self.cursor.position());
         // Judged on a copy: what the socket does not take is judged again, when it is older.
@@ -180,10 +183,9 @@ impl CatchUp {
                         && !opens
                     {
                         opens = true;
-                        let join = &joining.join;
                         let mains = self.main.as_ref();
-                        let mains = mains.map(|_| Mains::of(&join.configuration));
-                        opening = opening_of(join, mains, tag, message_stream, &context);
+                        let mains = mains.map(|_| Mains::of(&joining.join.configuration));
+                        opening = opening_of(&seat, joining, mains, tag, &context);
                     }
                     let own = match &part {
                         Part::Instead(ordinary) => Some(ordinary),
@@ -191,11 +193,11 @@ impl CatchUp {
                         _ => Some(&tag.tag),
                     };
                     if let Some(own) = own {
-                        let wire = own_wire(own, time_of(tag), message_stream, &context);
+                        let time = time_of(tag);
+                        let wire = seat.format.own(own, time, message_stream, &context);
                         burst.push(opening.iter().chain(&wire));
                     } else {
-                        let wire = rtmp_wire(tag, context.rtmp.outbound_chunk_size());
-                        burst.push(opening.iter().chain(wire));
+                        seat.format.push(&mut burst, &opening, tag, &context);
                     }
                     // A joiner gets its first picture before anyone gets a backlog.
                     let pictured = self.joining.is_some() && tag.keypoint;
@@ -222,8 +224,9 @@ impl CatchUp {
             next: (joined || opens && written.bytes > 0).then_some(written.next),
             waits: waits(written.next),
         };
-        let peer = &self.seat.peer;
-        let written = peer.serve_alone(message_stream, self.service, &burst, standing)?;
+        let written = seat
+            .peer
+            .serve_alone(message_stream, self.service, &burst, standing)?;
         let Some(written) = written else {
             return Ok(Turn::Over(Outcome::Replaced));
         };
@@ -232,7 +235,7 @@ impl CatchUp {
             && let Some(joining) = self.joining.take()
             && let Some(asked) = joining.asked
         {
-            context.metrics.joined(asked.elapsed());
+            context.metrics.joined(seat.format, asked.elapsed());
         }
         for judged in judged
             .iter()
@@ -244,7 +247,9 @@ impl CatchUp {
         }
         let delivered = oldest.filter(|(seq, _)| *seq < written.next);
         let age = delivered.map(|(_, ingest)| context.clock.since(ingest));
-        context.metrics.delivered_alone(written.bytes, age);
+        context
+            .metrics
+            .delivered_alone(seat.format, written.bytes, age);
         context.pace.wrote(usize::from(written.bytes > 0));
         self.gate.waits = waits(written.next);
         self.cursor.seek(written.next);
@@ -256,42 +261,49 @@ impl CatchUp {
     }
 }
 
-/// What a joiner needs before its first tag: metadata and the configuration of that moment, of all
-/// tracks or of the main ones.
+/// What a joiner needs before its first tag: what opens everything, if it has been sent nothing, then
+/// metadata and the configuration of that moment, of all tracks or of the main ones.
 fn opening_of(
-    join: &Join,
+    seat: &Seat,
+    joining: &Joining,
     mains: Option<Mains>,
     first: &MarkedTag,
-    message_stream: u32,
     context: &Context,
 ) -> Vec<Bytes> {
-    if join.configuration.epoch != first.epoch && !join.configuration.tags.is_empty() {
-        // It waited, and another publish began: that one's configuration is still to come.
-        return Vec::new();
-    }
+    // It may have waited, and another publish began: that one's configuration is still to come.
+    let joined = &joining.join.configuration;
+    let configuration = match joined.epoch == first.epoch {
+        true => &**joined,
+        false => &Configuration::default(),
+    };
     let mut slices = Vec::new();
-    for tag in &join.configuration.tags {
+    // Nobody else can have sent anything since this service began.
+    if !seat.has_begun() {
+        slices.extend(Some(seat.preface.clone()).filter(|preface| !preface.is_empty()));
+        slices.extend(seat.format.head(|| {
+            // What came since is known better.
+            let now = joining.ring.configuration();
+            match now.epoch == first.epoch {
+                true => promised(&now, &first.tag),
+                false => promised(configuration, &first.tag),
+            }
+        }));
+    }
+    for tag in &configuration.tags {
         let time = if tag.tag.is_metadata() {
             time_of(tag)
         } else {
             first.play_ms()
         };
-        match mains.map_or(Part::Whole, |mains| mains.part(&tag.tag)) {
-            Part::Whole => slices.extend(own_wire(&tag.tag, time, message_stream, context)),
-            Part::Instead(own) => slices.extend(own_wire(&own, time, message_stream, context)),
-            Part::Nothing => {}
-        }
+        let part = mains.map_or(Part::Whole, |mains| mains.part(&tag.tag));
+        let own = match &part {
+            Part::Whole => &tag.tag,
+            Part::Instead(own) => own,
+            Part::Nothing => continue,
+        };
+        slices.extend(seat.format.own(own, time, seat.message_stream, context));
     }
     slices
-}
-
-fn own_wire(tag: &flv::Tag, timestamp: u32, message_stream: u32, context: &Context) -> Vec<Bytes> {
-    rtmp::wire::wire(
-        tag,
-        timestamp,
-        context.rtmp.outbound_chunk_size(),
-        message_stream,
-    )
 }
 
 #[cfg(test)]
@@ -301,7 +313,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{self, Poll, Wake};
 
-    use media::{Epoch, Limits, Ring, Start};
+    use media::{Epoch, Limits, Start};
 
     use super::*;
     use crate::config::{Config, Tracks};
@@ -338,10 +350,7 @@ mod tests {
         peer.transport.writable().await.expect("a socket");
         while peer.transport.try_write(&[0; 65536]).is_ok() {}
 
-        let seat = Arc::new(Seat {
-            peer,
-            message_stream: SHARED_MESSAGE_STREAM,
-        });
+        let seat = Arc::new(Seat::rtmp(peer, SHARED_MESSAGE_STREAM));
         let service = seat.begin();
         let gate = Gate::new(BOTH, Waits::default(), &context.config.egress);
         let (cursor, _) = ring.cursor(Start::Oldest);
@@ -387,10 +396,7 @@ mod tests {
         }
         let (peer, far) = connected().await;
         peer.transport.writable().await.expect("a socket");
-        let seat = Arc::new(Seat {
-            peer: Arc::clone(&peer),
-            message_stream: SHARED_MESSAGE_STREAM,
-        });
+        let seat = Arc::new(Seat::rtmp(Arc::clone(&peer), SHARED_MESSAGE_STREAM));
         let service = seat.begin();
         let wants = Wants::both(Tracks::Main);
         let gate = Gate::new(wants, Waits::default(), &context.config.egress);
@@ -443,10 +449,7 @@ mod tests {
         }
         let (peer, _far) = connected().await;
         peer.transport.writable().await.expect("a socket");
-        let seat = Arc::new(Seat {
-            peer,
-            message_stream: SHARED_MESSAGE_STREAM,
-        });
+        let seat = Arc::new(Seat::rtmp(peer, SHARED_MESSAGE_STREAM));
         let mut gate = Gate::new(BOTH, Waits::default(), &context.config.egress);
         gate.joined_at = there;
         let service = seat.begin();

@@ -33,8 +33,7 @@ pub use forms::Choice;
 pub use listen::Listen;
 pub use section::{Key, Section};
 pub use segments::HlsConfig;
-pub use validate::Problem;
-pub(crate) use validate::RESERVED_APPS;
+pub use validate::{Problem, RESERVED_APPS};
 pub use written::{parse_duration, parse_size, write_duration, write_size};
 
 /// Everything that can be set about a node.

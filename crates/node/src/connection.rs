@@ -4,6 +4,9 @@
 //! does; never restarted, since the peer comes back. The pump speaks the protocol and waits for the
 //! socket; this actor is how others reach it, and what they see of its end.
 
+mod ending;
+mod flv;
+pub(crate) mod play;
 mod rtmp;
 
 use std::net::SocketAddr;
@@ -11,28 +14,33 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::net::TcpStream;
 use tracing::{debug, info_span};
 
-use crate::admission::Permit;
+use crate::admission::{Over, Permit};
 use crate::context::Context;
 use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Command, Moves, Peer};
 use crate::pump::Pump;
 use crate::transport::Transport;
-use rtmp::Conversation;
+use crate::watch::Wish;
 
-/// A peer that a listener accepted.
+/// A peer that a listener accepted, or that came with what it wants to watch.
 pub(crate) struct Accepted {
-    pub(crate) socket: TcpStream,
+    pub(crate) transport: Transport,
     pub(crate) addr: SocketAddr,
     pub(crate) protocol: &'static str,
-    /// With TLS, the certificate of the moment.
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) permit: Permit,
     /// It is over a limit, and this is what it is told.
-    pub(crate) refusal: Option<String>,
+    pub(crate) refusal: Option<Over>,
+    pub(crate) speaks: Speaks,
+}
+
+/// What a peer speaks.
+pub(crate) enum Speaks {
+    Rtmp,
+    /// Nothing more: it has said already what it wants.
+    Wish(Box<Wish>),
 }
 
 /// What a connection is started with.
@@ -117,21 +125,28 @@ impl Actor for Connection {
             accepted,
         } = arguments;
         let Accepted {
-            socket,
+            transport,
             addr,
             protocol,
-            tls,
             permit,
             refusal,
+            speaks,
         } = accepted;
-        let transport = Transport::new(socket, tls)?;
         let peer = Arc::new(Peer::new(addr, transport));
         let span = info_span!("connection", peer = %addr, protocol);
-        let conversation =
-            Conversation::new(Arc::clone(&context), node, Arc::clone(&peer), refusal, span);
-        let pump = Pump::reporting(conversation.run(), move |end| {
-            drop(myself.cast(Message::PumpEnded(end)));
-        });
+        let report = move |end| drop(myself.cast(Message::PumpEnded(end)));
+        let (shared, its) = (Arc::clone(&context), Arc::clone(&peer));
+        let pump = match speaks {
+            Speaks::Rtmp => {
+                let refusal = refusal.map(|over| over.to_string());
+                let conversation = rtmp::Conversation::new(shared, node, its, refusal, span);
+                Pump::reporting(conversation.run(), report)
+            }
+            Speaks::Wish(wish) => {
+                let player = flv::Player::new(shared, node, its, wish.format, span);
+                Pump::reporting(player.run(wish, refusal), report)
+            }
+        };
         Ok(State {
             _counted: context.metrics.connection(protocol),
             context,

@@ -1,9 +1,10 @@
 //! What all parts of a node share: configuration, clock, pace, admission, headroom, metrics.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Admitted, Over};
 use crate::auth::Auth;
 use crate::cluster::Leave;
 use crate::config::{Config, Role};
@@ -56,6 +57,14 @@ impl Context {
 }
 
 impl Context {
+    /// Whether somebody at that address may connect.
+    pub(crate) fn admit(&self, address: IpAddr) -> Admitted {
+        match self.headroom.refuses_connections() {
+            None => self.admission.admit(address),
+            Some(full) => self.admission.refuse(Over::Node(full.to_string())),
+        }
+    }
+
     /// The share of the node that is in use.
     pub(crate) fn load(&self) -> f64 {
         self.headroom.load()

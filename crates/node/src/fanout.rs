@@ -1,4 +1,4 @@
-//! The players of a stream that are up to date, written in groups.
+//! The players of a stream that are up to date, written in groups of those that are sent the same.
 //!
 //! One task writes for many players: a wake-up, a look at the clock and a gathering of tags are
 //! paid once per write and group, and a player costs a system call. A player whose socket takes no
@@ -13,9 +13,10 @@ use ractor::ActorRef;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::burst::{Burst, SHARED_MESSAGE_STREAM, rtmp_wire};
+use crate::burst::Burst;
 use crate::config::Tracks;
 use crate::context::Context;
+use crate::format::{Format, SHARED_MESSAGE_STREAM};
 use crate::gate::is_multitrack;
 use crate::peer::{Peer, Served};
 use crate::pump::Pump;
@@ -45,6 +46,7 @@ pub(crate) struct Fanout {
 }
 
 struct Group {
+    format: Format,
     inbox: Arc<Inbox>,
     task: Pump,
 }
@@ -76,6 +78,7 @@ impl GroupDoor {
 pub(crate) struct Member {
     peer: Arc<Peer>,
     service: Service,
+    format: Format,
     tracks: Tracks,
     subscriber: ActorRef<subscriber::Message>,
 }
@@ -93,10 +96,11 @@ impl Member {
             next: Some(next),
             waits: Waits::default(),
         };
-        seat.peer.lock().place(seat.message_stream).standing = standing;
+        seat.peer.lock().place(seat.message_stream).stand(standing);
         Member {
             peer: Arc::clone(&seat.peer),
             service,
+            format: seat.format,
             tracks,
             subscriber,
         }
@@ -142,7 +146,7 @@ impl Fanout {
 
     /// Has a group serve a player.
     pub(crate) fn join(&self, member: Member) -> GroupDoor {
-        let inbox = self.smallest_group();
+        let inbox = self.smallest_group(member.format);
         inbox.size.fetch_add(1, Ordering::Relaxed);
         inbox
             .joining
@@ -153,21 +157,21 @@ impl Fanout {
         GroupDoor(inbox)
     }
 
-    fn smallest_group(&self) -> Arc<Inbox> {
+    fn smallest_group(&self, format: Format) -> Arc<Inbox> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|group| !group.task.is_finished());
-        let smallest = groups
-            .iter()
-            .min_by_key(|group| group.inbox.size.load(Ordering::Relaxed));
+        let alike = || groups.iter().filter(|group| group.format == format);
+        let smallest = alike().min_by_key(|group| group.inbox.size.load(Ordering::Relaxed));
         if let Some(group) = smallest {
             let full = group.inbox.size.load(Ordering::Relaxed) >= GROUP_SIZE;
-            if !full || groups.len() >= self.context.workers {
+            if !full || alike().count() >= self.context.workers {
                 return Arc::clone(&group.inbox);
             }
         }
         let inbox = Arc::new(Inbox::default());
         let server = Server {
             inbox: Arc::clone(&inbox),
+            format,
             ring: self.ring.clone(),
             context: Arc::clone(&self.context),
             members: Vec::new(),
@@ -178,6 +182,7 @@ impl Fanout {
             video: VideoPace::default(),
         };
         groups.push(Group {
+            format,
             inbox: Arc::clone(&inbox),
             task: Pump::spawn(server.run()),
         });
@@ -188,6 +193,7 @@ impl Fanout {
 /// The task of one group.
 struct Server {
     inbox: Arc<Inbox>,
+    format: Format,
     ring: Ring,
     context: Arc<Context>,
     members: Vec<Member>,
@@ -274,8 +280,7 @@ impl Server {
                             frame |= !tag.tag.is_audio();
                             self.multitrack |= is_multitrack(&tag.tag);
                             self.video.note(tag);
-                            self.burst
-                                .push(rtmp_wire(tag, self.context.rtmp.outbound_chunk_size()));
+                            self.format.push(&mut self.burst, &[], tag, &self.context);
                         }
                     }
                     Err(ReadError::Lagged { .. } | ReadError::Ended(_)) => return false,
@@ -312,7 +317,8 @@ impl Server {
 
     fn count(&self, bytes: usize, served: usize) {
         let age = self.context.clock.since(self.oldest);
-        self.context.metrics.delivered(bytes, served, age);
+        let metrics = &self.context.metrics;
+        metrics.delivered(self.format, bytes, served, age);
         self.context.pace.wrote(served);
     }
 
@@ -443,15 +449,13 @@ mod tests {
             let (socket, from) = listener.accept().await.expect("accepted");
             ends.push(end.into_std().expect("a socket"));
             let peer = Arc::new(Peer::new(from, Transport::Plain(socket)));
-            let seat = Seat {
-                peer,
-                message_stream: SHARED_MESSAGE_STREAM,
-            };
+            let seat = Seat::rtmp(peer, SHARED_MESSAGE_STREAM);
             let service = seat.begin();
             members.push(Member::new(&seat, service, 0, tracks, nobody.clone()));
         }
         let server = Server {
             inbox: Arc::default(),
+            format: Format::Rtmp,
             ring: ring.clone(),
             context,
             members,

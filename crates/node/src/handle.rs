@@ -10,15 +10,20 @@ use std::time::{Duration, Instant};
 use directory::{Directory, NodeId};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, ActorStatus, RpcReplyPort};
+use tracing::debug;
 
+use crate::admission::Admitted;
 use crate::cluster::Cluster;
 use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
+use crate::connection::{Accepted, Speaks};
 use crate::context::Context;
 use crate::keeper::Place;
 use crate::listener::Endpoint;
 use crate::membership::Membership;
 use crate::node::{self, Part};
 use crate::status::{Answer, Done, Order, Question, Refusal};
+use crate::stream;
+use crate::watch::{Refused, Request, Wanted, Watch};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -202,6 +207,51 @@ impl Node {
     /// Returns once an order came for this node to leave. Who hosts it drains it then.
     pub async fn leave_ordered(&self) {
         self.inner.context.leave.ordered().await;
+    }
+
+    /// Serves a player that somebody else has heard.
+    pub fn watch(&self, watch: Watch) {
+        let context = &self.inner.context;
+        let ip = watch.peer.ip().to_canonical();
+        let addr = SocketAddr::new(ip, watch.peer.port());
+        let (transport, wish) = watch.into_parts();
+        let protocol = wish.format.protocol();
+        let (permit, refusal) = match context.admit(ip) {
+            Admitted::Yes(permit) => (permit, None),
+            Admitted::Refused(permit, over) => (permit, Some(over)),
+            Admitted::Closed => return context.metrics.disconnected(protocol, "limit"),
+        };
+        if let Err(error) = transport.prepare(context.config.egress.kernel_buffer) {
+            debug!(peer = %addr, %error, "socket options not set");
+        }
+        let accepted = Accepted {
+            transport,
+            addr,
+            protocol,
+            permit,
+            refusal,
+            speaks: Speaks::Wish(Box::new(wish)),
+        };
+        // A node that has ended serves nobody.
+        drop(self.inner.actor.cast(node::Message::Accepted(accepted)));
+    }
+
+    /// Whether a player with this request would get something, as far as this node knows without looking elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// What it would be told.
+    pub async fn may_watch(&self, request: &Request) -> Result<(), Refused> {
+        let context = &self.inner.context;
+        let Wanted { key, .. } = request.check(context)?;
+        if context.membership.directory.lookup(&key).is_some() {
+            return Ok(());
+        }
+        let found = self.ask(|reply| node::Message::Find(key.clone(), reply));
+        match found.await.flatten() {
+            Some(_) => Ok(()),
+            None => Err(stream::Refusal::NotFound(key).into()),
+        }
     }
 
     /// Ends a stream and disconnects its publisher.

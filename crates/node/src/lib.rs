@@ -25,6 +25,7 @@ pub mod config;
 mod connection;
 mod context;
 mod fanout;
+mod format;
 mod gate;
 mod handle;
 mod headroom;
@@ -47,6 +48,9 @@ mod subscriber;
 mod tests;
 mod transport;
 mod warm;
+pub mod watch;
+mod websocket;
 
 pub use config::Config;
 pub use handle::{Health, Node, StartError};
+pub use watch::Watch;

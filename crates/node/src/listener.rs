@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tracing::{debug, warn};
 
 use crate::admission::Admitted;
 use crate::config::Listen;
-use crate::connection::Accepted;
+use crate::connection::{Accepted, Speaks};
 use crate::context::Context;
 use crate::node;
 use crate::pump::Pump;
+use crate::transport::Transport;
 
 /// A pause after a failed accept, most often for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -130,11 +131,7 @@ async fn accept(arguments: Arguments) {
         };
         // `[::]` shows IPv4 peers in IPv6 form, which nobody looks for in a log.
         let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
-        let admitted = match context.headroom.refuses_connections() {
-            None => context.admission.admit(addr.ip()),
-            Some(full) => context.admission.refuse(full.to_string()),
-        };
-        let (permit, refusal) = match admitted {
+        let (permit, refusal) = match context.admit(addr.ip()) {
             Admitted::Yes(permit) => (permit, None),
             Admitted::Refused(permit, why) => (permit, Some(why)),
             Admitted::Closed => {
@@ -142,20 +139,25 @@ async fn accept(arguments: Arguments) {
                 continue;
             }
         };
-        if let Err(error) = prepare(&socket, &context) {
+        let tls = endpoint.tls.as_ref();
+        let tls = tls.map(|certificates| certificates.config(Instant::now()));
+        let transport = match Transport::new(socket, tls) {
+            Ok(transport) => transport,
+            Err(error) => {
+                warn!(%error, "no TLS for a connection");
+                continue;
+            }
+        };
+        if let Err(error) = transport.prepare(context.config.egress.kernel_buffer) {
             debug!(peer = %addr, %error, "socket options not set");
         }
-        let tls = endpoint
-            .tls
-            .as_ref()
-            .map(|certificates| certificates.config(Instant::now()));
         let accepted = Accepted {
-            socket,
+            transport,
             addr,
             protocol: endpoint.protocol,
-            tls,
             permit,
             refusal,
+            speaks: Speaks::Rtmp,
         };
         if node.cast(node::Message::Accepted(accepted)).is_err() {
             return;
@@ -171,12 +173,4 @@ fn is_peers_fault(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
-}
-
-/// We gather writes ourselves, so none shall wait in the kernel. And a slow reader shall show as lag
-/// in our ring, which has a policy, not as megabytes in the kernel.
-fn prepare(socket: &TcpStream, context: &Context) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let keep = u32::try_from(context.config.egress.kernel_buffer).unwrap_or(u32::MAX);
-    socket2::SockRef::from(socket).set_tcp_notsent_lowat(keep)
 }

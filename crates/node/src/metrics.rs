@@ -13,22 +13,28 @@ use metrics::{
     gauge, histogram,
 };
 
+use crate::format::Format;
 use crate::gate::Reason;
 use crate::headroom::Resource;
 
 /// The handles of one node.
 pub(crate) struct Metrics {
-    egress: Counter,
-    /// The same over all protocols, where it can be read.
+    players: [Players; Format::ALL.len()],
+    /// What was sent, over all protocols, where it can be read.
     sent: Arc<AtomicU64>,
-    delivery: Histogram,
-    join: Histogram,
     skipped_video: Counter,
     not_wanted: Counter,
     overrun: Counter,
-    subscribers: Gauge,
     ingress: Counter,
     tags: [Counter; 3],
+}
+
+/// The handles for players of one format.
+struct Players {
+    there: Gauge,
+    egress: Counter,
+    delivery: Histogram,
+    join: Histogram,
 }
 
 /// Counts one up on a gauge, until dropped.
@@ -56,14 +62,11 @@ impl Metrics {
             |reason: &'static str| counter!("weir_tags_dropped_total", "reason" => reason);
         let tags = |kind: &'static str| counter!("weir_tags_total", "kind" => kind);
         Metrics {
-            egress: counter!("weir_egress_bytes_total", "protocol" => "rtmp"),
+            players: Format::ALL.map(Players::of),
             sent: Arc::default(),
-            delivery: histogram!("weir_delivery_seconds", "protocol" => "rtmp"),
-            join: histogram!("weir_join_seconds", "protocol" => "rtmp"),
             skipped_video: dropped("slow_viewer"),
             not_wanted: dropped("not_wanted"),
             overrun: dropped("overrun"),
-            subscribers: gauge!("weir_subscribers", "protocol" => "rtmp"),
             ingress: counter!("weir_ingress_bytes_total", "protocol" => "rtmp"),
             tags: [tags("audio"), tags("video"), tags("data")],
         }
@@ -74,29 +77,40 @@ impl Metrics {
         Arc::clone(&self.sent)
     }
 
-    fn count_sent(&self, bytes: usize) {
-        self.egress.increment(bytes as u64);
+    fn players(&self, format: Format) -> &Players {
+        let [rtmp, flv, chunked, websocket] = &self.players;
+        match format {
+            Format::Rtmp => rtmp,
+            Format::Flv => flv,
+            Format::ChunkedFlv => chunked,
+            Format::WebSocketFlv => websocket,
+        }
+    }
+
+    fn count_sent(&self, format: Format, bytes: usize) {
+        self.players(format).egress.increment(bytes as u64);
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// A burst of tags, the oldest of that age, reached so many players.
-    pub(crate) fn delivered(&self, bytes: usize, players: usize, age: Duration) {
-        self.count_sent(bytes);
+    pub(crate) fn delivered(&self, format: Format, bytes: usize, players: usize, age: Duration) {
+        self.count_sent(format, bytes);
         if players > 0 {
-            self.delivery.record_many(age.as_secs_f64(), players);
+            let delivery = &self.players(format).delivery;
+            delivery.record_many(age.as_secs_f64(), players);
         }
     }
 
     /// Bytes written to one player alone; of what is delivered live in them, the oldest has that age.
-    pub(crate) fn delivered_alone(&self, bytes: usize, age: Option<Duration>) {
-        self.count_sent(bytes);
+    pub(crate) fn delivered_alone(&self, format: Format, bytes: usize, age: Option<Duration>) {
+        self.count_sent(format, bytes);
         if let Some(age) = age {
-            self.delivery.record(age.as_secs_f64());
+            self.players(format).delivery.record(age.as_secs_f64());
         }
     }
 
-    pub(crate) fn joined(&self, after: Duration) {
-        self.join.record(after.as_secs_f64());
+    pub(crate) fn joined(&self, format: Format, after: Duration) {
+        self.players(format).join.record(after.as_secs_f64());
     }
 
     /// A tag was left out for a player.
@@ -133,8 +147,8 @@ impl Metrics {
         counter!("weir_tags_dropped_total", "reason" => reason.name()).increment(1);
     }
 
-    pub(crate) fn subscriber(&self) -> Held {
-        Held::new(self.subscribers.clone())
+    pub(crate) fn subscriber(&self, format: Format) -> Held {
+        Held::new(self.players(format).there.clone())
     }
 
     pub(crate) fn publisher(&self) -> Held {
@@ -189,6 +203,18 @@ impl Metrics {
     /// The free share of what is used most.
     pub(crate) fn headroom(&self, free: f64) {
         gauge!("weir_headroom_ratio").set(free);
+    }
+}
+
+impl Players {
+    fn of(format: Format) -> Players {
+        let protocol = format.protocol();
+        Players {
+            there: gauge!("weir_subscribers", "protocol" => protocol),
+            egress: counter!("weir_egress_bytes_total", "protocol" => protocol),
+            delivery: histogram!("weir_delivery_seconds", "protocol" => protocol),
+            join: histogram!("weir_join_seconds", "protocol" => protocol),
+        }
     }
 }
 

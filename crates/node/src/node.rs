@@ -19,7 +19,7 @@ use relay::{Refusal as No, RefusalCode};
 use tracing::{error, warn};
 
 use crate::config::Role;
-use crate::connection::{self, Accepted, Connection};
+use crate::connection::{self, Accepted, Connection, Speaks};
 use crate::context::Context;
 use crate::pump::Pump;
 use crate::stream::{
@@ -310,7 +310,8 @@ impl Actor for Node {
 
 impl State {
     async fn connect(&mut self, myself: &ActorRef<Message>, accepted: Accepted) {
-        if self.leaving {
+        // Who comes with a wish is told that it cannot be; others find nobody who listens.
+        if self.leaving && matches!(accepted.speaks, Speaks::Rtmp) {
             return;
         }
         let arguments = connection::Arguments {

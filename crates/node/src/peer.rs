@@ -16,7 +16,8 @@ use futures::task::AtomicWaker;
 use media::{Epoch, Ring};
 use ractor::ActorId;
 
-use crate::burst::{Burst, SHARED_MESSAGE_STREAM};
+use crate::burst::Burst;
+use crate::format::SHARED_MESSAGE_STREAM;
 use crate::seat::{Place, Service, Standing};
 use crate::stream::Published;
 use crate::transport::Transport;
@@ -141,6 +142,22 @@ pub(crate) enum PlayEnd {
     Removed,
     /// A fault of ours.
     Fault,
+}
+
+impl PlayEnd {
+    /// What the player is told.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            PlayEnd::StreamEnded => "the stream has ended",
+            PlayEnd::NeverCame => {
+                "nobody published this stream within the time that a play waits (play.wait)"
+            }
+            PlayEnd::TooSlow => "your connection is too slow for this stream; try a lower quality",
+            PlayEnd::NodeLeaves => "this node is shutting down; connect again",
+            PlayEnd::Removed => "an operator disconnected this player",
+            PlayEnd::Fault => "the stream failed on the server; play it again",
+        }
+    }
 }
 
 /// How far a write came.
@@ -269,7 +286,7 @@ impl Peer {
             return Ok(None);
         }
         let written = self.write(&mut out, burst, burst.first())?;
-        out.place(message_stream).standing = standing(&written);
+        out.place(message_stream).stand(standing(&written));
         Ok(Some(written))
     }
 

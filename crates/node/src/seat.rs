@@ -6,12 +6,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::format::{Format, SHARED_MESSAGE_STREAM};
 use crate::peer::Peer;
 
 /// A play on one message stream of a peer.
 pub(crate) struct Seat {
     pub(crate) peer: Arc<Peer>,
     pub(crate) message_stream: u32,
+    pub(crate) format: Format,
+    /// What goes out before the first byte of media, and with it.
+    pub(crate) preface: Bytes,
 }
 
 /// The number of a service; 0 is none.
@@ -22,6 +28,8 @@ pub(crate) type Service = u32;
 pub(crate) struct Place {
     service: Service,
     open: bool,
+    /// Something has been sent on it, under whatever service.
+    begun: bool,
     pub(crate) standing: Standing,
 }
 
@@ -63,6 +71,17 @@ impl Place {
         self.open = true;
     }
 
+    /// Whether anything has been sent on it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Notes how far the player has come.
+    pub(crate) fn stand(&mut self, standing: Standing) {
+        self.begun |= standing.next.is_some();
+        self.standing = standing;
+    }
+
     /// Whether nobody has come in between since that service.
     pub(crate) fn was_served_by(&self, service: Service) -> bool {
         self.service == service
@@ -70,6 +89,31 @@ impl Place {
 }
 
 impl Seat {
+    /// Of a play by RTMP.
+    pub(crate) fn rtmp(peer: Arc<Peer>, message_stream: u32) -> Seat {
+        Seat {
+            peer,
+            message_stream,
+            format: Format::Rtmp,
+            preface: Bytes::new(),
+        }
+    }
+
+    /// Of a play that has its connection to itself.
+    pub(crate) fn alone(peer: Arc<Peer>, format: Format, preface: Bytes) -> Seat {
+        Seat {
+            peer,
+            message_stream: SHARED_MESSAGE_STREAM,
+            format,
+            preface,
+        }
+    }
+
+    /// Whether anything has been sent on it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.peer.lock().place(self.message_stream).has_begun()
+    }
+
     /// Serves it as one who has been sent nothing.
     pub(crate) fn begin(&self) -> Service {
         let mut out = self.peer.lock();
@@ -101,15 +145,11 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::burst::SHARED_MESSAGE_STREAM;
     use crate::peer::{Served, Written};
     use crate::tests::pair::{all, burst, connected};
 
     fn seat(peer: &Arc<Peer>) -> Seat {
-        Seat {
-            peer: Arc::clone(peer),
-            message_stream: SHARED_MESSAGE_STREAM,
-        }
+        Seat::rtmp(Arc::clone(peer), SHARED_MESSAGE_STREAM)
     }
 
     /// Lets a group serve it from that tag on.

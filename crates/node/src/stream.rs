@@ -28,6 +28,7 @@ use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Peer, PlayEnd};
 use crate::pull;
+use crate::seat::Seat;
 use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
 pub(crate) use feuds::Feuds;
@@ -110,8 +111,7 @@ pub(crate) type PublishReply = RpcReplyPort<Result<Published, Refusal>>;
 
 /// Who wants to play.
 pub(crate) struct SubscribeRequest {
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) message_stream: u32,
+    pub(crate) seat: Seat,
     pub(crate) wants: Wants,
 }
 
@@ -406,10 +406,10 @@ impl Actor for Stream {
         state
             .subscribers
             .retain(|subscriber| subscriber.get_id() != gone);
+        state.viewers.retain(|viewer| viewer.id != gone);
         if state.subscribers.len() != before {
             state.tell_viewers();
         }
-        state.viewers.retain(|viewer| viewer.id != gone);
         state.settle(&myself);
         Ok(())
     }
@@ -449,13 +449,12 @@ impl State {
                 limit,
             });
         }
-        let address = request.peer.addr;
+        let (address, format) = (request.seat.peer.addr, request.seat.format);
         let arguments = subscriber::Arguments {
             context: Arc::clone(&self.context),
             ring: self.ring.clone(),
             fanout: Arc::clone(&self.fanout),
-            peer: request.peer,
-            message_stream: request.message_stream,
+            seat: request.seat,
             wants: request.wants,
         };
         let spawned = Actor::spawn_linked(None, Subscriber, arguments, myself.get_cell()).await;
@@ -469,7 +468,7 @@ impl State {
         self.viewers.push(Subscribed {
             id: subscriber.get_id(),
             address,
-            protocol: "rtmp",
+            format,
             since: self.context.clock.now() / 1_000_000,
         });
         self.subscribers.push(subscriber.clone());

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::fanout::{Fanout, GroupDoor, Member};
 use crate::gate::{Gate, Wants};
 use crate::metrics::Held;
-use crate::peer::{Command, Peer, PlayEnd};
+use crate::peer::{Command, PlayEnd};
 use crate::pump::Pump;
 use crate::seat::{Seat, Service, Waits};
 
@@ -33,8 +33,7 @@ pub(crate) struct Arguments {
     pub(crate) context: Arc<Context>,
     pub(crate) ring: Ring,
     pub(crate) fanout: Arc<Fanout>,
-    pub(crate) peer: Arc<Peer>,
-    pub(crate) message_stream: u32,
+    pub(crate) seat: Seat,
     pub(crate) wants: Wants,
 }
 
@@ -110,12 +109,11 @@ impl Actor for Subscriber {
             context,
             ring,
             fanout,
-            peer,
-            message_stream,
+            seat,
             wants,
         } = arguments;
         Ok(State {
-            _held: context.metrics.subscriber(),
+            _held: context.metrics.subscriber(seat.format),
             start: if context.config.play.gop_cache {
                 Start::CaughtUp
             } else {
@@ -125,10 +123,7 @@ impl Actor for Subscriber {
             ring,
             fanout,
             id: myself.get_id(),
-            seat: Arc::new(Seat {
-                peer,
-                message_stream,
-            }),
+            seat: Arc::new(seat),
             wants,
             joined_at: 0,
             asked: Instant::now(),
@@ -241,6 +236,7 @@ impl State {
         (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
         let joining = Joining {
             join,
+            ring: self.ring.clone(),
             asked: Some(self.asked),
         };
         self.serve_alone(myself, service, cursor, Some(joining), gate);
@@ -286,7 +282,11 @@ impl State {
         };
         let mut gate = Gate::new(self.wants, waits, &self.context.config.egress);
         (gate.joined_at, gate.leaves) = (self.joined_at, self.leaves);
-        let joining = Joining { join, asked: None };
+        let joining = Joining {
+            join,
+            ring: self.ring.clone(),
+            asked: None,
+        };
         self.serve_alone(myself, service, cursor, Some(joining), gate);
     }
 

@@ -3,6 +3,7 @@
 mod cluster;
 pub(crate) mod pair;
 mod standby;
+mod watch;
 
 use std::time::Duration;
 

@@ -8,13 +8,15 @@ mod low_water;
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// A socket, perhaps with TLS on it.
 pub(crate) enum Transport {
@@ -76,6 +78,44 @@ impl Transport {
         };
         let state = Mutex::new(rustls::ServerConnection::new(config)?);
         Ok(Transport::Tls(Box::new(Tls { socket, state })))
+    }
+
+    /// Of a socket on which TLS has been spoken already.
+    pub(crate) fn tls(socket: TcpStream, state: rustls::ServerConnection) -> Transport {
+        let state = Mutex::new(state);
+        Transport::Tls(Box::new(Tls { socket, state }))
+    }
+
+    /// One whose other end is read within this process.
+    pub(crate) fn pipe() -> io::Result<(Transport, UnixStream)> {
+        let (near, far) = std::os::unix::net::UnixStream::pair()?;
+        near.set_nonblocking(true)?;
+        far.set_nonblocking(true)?;
+        // Nothing here asks a socket for more than any stream of bytes can do; what only TCP can is optional.
+        let near = std::net::TcpStream::from(OwnedFd::from(near));
+        let near = Transport::Plain(TcpStream::from_std(near)?);
+        Ok((near, UnixStream::from_std(far)?))
+    }
+
+    /// We gather writes ourselves, so none shall wait in the kernel. And a slow reader shall show as lag
+    /// in our ring, which has a policy, not as megabytes in the kernel, which keeps so many bytes unsent.
+    pub(crate) fn prepare(&self, keep: usize) -> io::Result<()> {
+        self.socket().set_nodelay(true)?;
+        let keep = u32::try_from(keep).unwrap_or(u32::MAX);
+        socket2::SockRef::from(self.socket()).set_tcp_notsent_lowat(keep)
+    }
+
+    /// Has the kernel find out whether a peer is there that need not say anything: it asks as often, and
+    /// gives it up after so long.
+    pub(crate) fn keep_alive(&self, interval: Duration, timeout: Duration) -> io::Result<()> {
+        let interval = interval.max(Duration::from_secs(1));
+        let asks = timeout.as_secs() / interval.as_secs();
+        let asks = u32::try_from(asks).unwrap_or(u32::MAX).clamp(1, 100);
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(interval)
+            .with_interval(interval)
+            .with_retries(asks);
+        socket2::SockRef::from(self.socket()).set_tcp_keepalive(&keepalive)
     }
 
     fn socket(&self) -> &TcpStream {

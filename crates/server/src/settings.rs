@@ -58,6 +58,7 @@ impl Settings {
     /// What must be changed before a node can start with it.
     pub(crate) fn problems(&self) -> Vec<Problem> {
         let mut problems = self.node.problems();
+        problems.extend(self.web.problems());
         problems.extend(self.same_addresses());
         problems
     }

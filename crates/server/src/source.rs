@@ -1,9 +1,10 @@
 //! What the web says about the node.
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use node::Node;
 use node::config::Secret;
 use node::status::{Answer, Done, Order, Question, Refusal};
+use node::watch::{Refused, Request};
+use node::{Node, Watch};
 use web::Check;
 
 /// The running node, as the web sees it.
@@ -41,6 +42,14 @@ impl web::Source for NodeSource {
 
     async fn ask(&self, question: Question) -> Result<Answer, Refusal> {
         self.node.ask_cluster(question).await
+    }
+
+    fn watch(&self, watch: Watch) {
+        self.node.watch(watch);
+    }
+
+    async fn may_watch(&self, request: &Request) -> Result<(), Refused> {
+        self.node.may_watch(request).await
     }
 
     async fn order(&self, order: Order) -> Result<Done, Refusal> {

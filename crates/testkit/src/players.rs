@@ -19,6 +19,10 @@ pub enum Kind {
     Rtmpdump,
     /// GStreamer's `rtmp2src`.
     Gstreamer,
+    /// GStreamer's `souphttpsrc`, for HTTP.
+    Soup,
+    /// curl, for HTTP.
+    Curl,
     /// VLC.
     Vlc,
 }
@@ -48,6 +52,8 @@ impl Kind {
             Self::Ffmpeg(Ffmpeg::Nine) => "ffmpeg9",
             Self::Rtmpdump => "rtmpdump",
             Self::Gstreamer => "rtmp2src",
+            Self::Soup => "souphttpsrc",
+            Self::Curl => "curl",
             Self::Vlc => "vlc",
         }
     }
@@ -63,17 +69,23 @@ impl Kind {
                 let times = ["-fps_mode", "passthrough", "-enc_time_base:v", "1/1000"];
                 let pictures = ["-f", "null", "-"];
                 let all = ["-map", "0"];
-                ffmpeg.run(&[&["-i", url], &packets[..], &all, &times, &pictures].concat())
+                // Version 9 takes the last of all chunks for an error, unless it may go on behind it.
+                let input: &[&str] = match url.starts_with("http:") {
+                    true => &["-multiple_requests", "1", "-i", url],
+                    false => &["-i", url],
+                };
+                ffmpeg.run(&[input, &packets, &all, &times, &pictures].concat())
             }
             Self::Rtmpdump => {
                 Program::start("rtmpdump", ["--quiet", "--live", "-r", url, "-o", path])
             }
-            Self::Gstreamer => {
+            Self::Gstreamer | Self::Soup => {
                 let location = format!("location={url}");
                 let sink = format!("location={path}");
-                let pipeline = ["-q", "rtmp2src", &location, "!", "filesink", &sink];
+                let pipeline = ["-q", self.name(), &location, "!", "filesink", &sink];
                 Program::start("gst-launch-1.0", pipeline)
             }
+            Self::Curl => Program::start("curl", ["-sSf", "--no-buffer", "-o", path, url]),
             Self::Vlc => vlc(
                 &["-q", "--demux", "dump", "--demuxdump-file", path, url],
                 folder,
@@ -107,7 +119,11 @@ pub fn vlc(arguments: &[&str], home: &Path) -> Program {
 /// GStreamer, decoding a stream in H.264 and AAC; complaints go to its standard error.
 pub fn gstreamer_decodes(url: &str) -> Program {
     let location = format!("location={url}");
-    let source = ["rtmp2src", &location, "!", "flvdemux", "name=flv"];
+    let source = match url.starts_with("http") {
+        true => "souphttpsrc",
+        false => "rtmp2src",
+    };
+    let source = [source, &location, "!", "flvdemux", "name=flv"];
     let video = [
         "flv.video",
         "!",
@@ -180,7 +196,7 @@ impl Player {
                 );
                 Received::Tags(crate::clip::read(&self.file))
             }
-            Kind::Rtmpdump | Kind::Gstreamer => {
+            Kind::Rtmpdump | Kind::Gstreamer | Kind::Soup | Kind::Curl => {
                 self.program.succeeded().await;
                 Received::Tags(crate::clip::read(&self.file))
             }

@@ -14,7 +14,7 @@ use node::status::{Order, Question};
 
 use crate::error::Refusal;
 use crate::routes::{Shared, Source};
-pub(crate) use access::PeerAddress;
+pub(crate) use access::{PeerAddress, bearer};
 use path::{StreamPath, Subject};
 
 /// The routes, for operators.

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use bytes::Bytes;
 use node::status::RefusalKind;
+use node::watch::Refused;
 use serde::Serialize;
 
 /// Why a request is refused.
@@ -15,6 +17,9 @@ pub(crate) struct Refusal {
     status: StatusCode,
     error: Cow<'static, str>,
     code: &'static str,
+    /// When to try again, in seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
@@ -51,6 +56,12 @@ impl Refusal {
          machine ask so for others: set a key and send it as a bearer token, or ask by HTTP/1.1",
     );
 
+    pub(crate) const OTHER_ORIGIN: Self = Self::fixed(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        "pages of this origin may not play from here (http.allow_origins)",
+    );
+
     pub(crate) const TOO_LARGE: Self = Self::fixed(
         StatusCode::PAYLOAD_TOO_LARGE,
         "too_large",
@@ -62,49 +73,72 @@ impl Refusal {
             status,
             error: Cow::Borrowed(error),
             code,
+            retry_after: None,
         }
     }
 
     /// What was asked makes no sense.
     pub(crate) fn invalid(error: impl Into<String>) -> Self {
+        Self::of(RefusalKind::Invalid, error.into())
+    }
+
+    fn of(kind: RefusalKind, sentence: String) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
-            error: Cow::Owned(error.into()),
-            code: "invalid",
+            status: status(kind),
+            error: Cow::Owned(sentence),
+            code: kind.name(),
+            retry_after: (kind == RefusalKind::Busy).then_some(1),
         }
+    }
+
+    /// The whole answer.
+    pub(crate) fn response(self) -> Response<Bytes> {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+fn status(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+        RefusalKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+        RefusalKind::NotFound => StatusCode::NOT_FOUND,
+        RefusalKind::Conflict => StatusCode::CONFLICT,
+        RefusalKind::Busy => StatusCode::TOO_MANY_REQUESTS,
+        RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
 impl From<node::status::Refusal> for Refusal {
     fn from(refusal: node::status::Refusal) -> Self {
-        let status = match refusal.kind {
-            RefusalKind::Invalid => StatusCode::BAD_REQUEST,
-            RefusalKind::NotFound => StatusCode::NOT_FOUND,
-            RefusalKind::Conflict => StatusCode::CONFLICT,
-            RefusalKind::Busy => StatusCode::TOO_MANY_REQUESTS,
-            RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        };
+        Self::of(refusal.kind, refusal.sentence)
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
         Self {
-            status,
-            error: Cow::Owned(refusal.sentence),
-            code: refusal.kind.name(),
+            retry_after: refused.retry_after.map(|after| after.as_secs()),
+            ..Self::of(refused.kind, refused.sentence)
         }
     }
 }
 
 impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = self.status;
-        let mut response = (status, Json(self)).into_response();
-        let with = match status {
-            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-            StatusCode::TOO_MANY_REQUESTS => (header::RETRY_AFTER, "1"),
-            _ => return response,
-        };
-        let (name, value) = with;
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-        response
+    fn into_response(self) -> axum::response::Response {
+        self.response().map(Body::from)
     }
 }

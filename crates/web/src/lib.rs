@@ -1,7 +1,7 @@
 //! Everything a node speaks over HTTP.
 //!
-//! So far: liveness, readiness, metrics, and the API of the cluster. What the answers say comes from a [`Source`], so nothing
-//! here knows where a node keeps it.
+//! So far: liveness, readiness, metrics, the API of the cluster, and players of FLV. What the answers say comes from a
+//! [`Source`], so nothing here knows where a node keeps it; a player's connection is handed to it.
 //!
 //! ```no_run
 //! # async fn serve(source: std::sync::Arc<impl weir_web::Source>) -> std::io::Result<()> {
@@ -14,11 +14,14 @@
 
 mod api;
 mod config;
+mod cors;
 mod error;
+mod flv;
 mod patience;
+mod percent;
 mod routes;
 mod serve;
 
 pub use config::{AdminConfig, Config, HttpConfig};
-pub use routes::{Check, Face, Source, router};
+pub use routes::{Check, Source};
 pub use serve::Server;

@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ pub(crate) struct Patient<S> {
     patience: Duration,
     /// Runs while the peer takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
+    waits: Arc<AtomicBool>,
 }
 
 impl<S> Patient<S> {
@@ -22,7 +25,17 @@ impl<S> Patient<S> {
             socket,
             patience,
             deadline: None,
+            waits: Arc::default(),
         }
+    }
+
+    /// Whether something waits for the peer to take it, for who cannot reach this any more.
+    pub(crate) fn waits(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.waits)
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.socket
     }
 
     fn wait_for<T>(
@@ -30,6 +43,7 @@ impl<S> Patient<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.waits.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
             self.deadline = None;
             return written;

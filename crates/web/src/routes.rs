@@ -9,11 +9,15 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use node::Watch;
 use node::status::{self, Answer, Done, Order, Question};
+use node::watch::{self, Refused};
 use serde::Serialize;
 
 use crate::api;
+use crate::cors::Cors;
 use crate::error::Refusal;
+use crate::flv;
 
 /// The name of something that is checked, and what is wrong with it.
 pub type Check = (&'static str, Result<(), String>);
@@ -44,13 +48,22 @@ pub trait Source: Send + Sync + 'static {
         question: Question,
     ) -> impl Future<Output = Result<Answer, status::Refusal>> + Send;
 
+    /// Serves a player, whose connection is the node's from then on.
+    fn watch(&self, watch: Watch);
+
+    /// Whether a player that asks so would get something.
+    fn may_watch(
+        &self,
+        request: &watch::Request,
+    ) -> impl Future<Output = Result<(), Refused>> + Send;
+
     /// Has something done, wherever in the cluster.
     fn order(&self, order: Order) -> impl Future<Output = Result<Done, status::Refusal>> + Send;
 }
 
 /// Who a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Face {
+pub(crate) enum Face {
     /// Everybody, where operators have a listener of their own.
     Public,
     /// Operators.
@@ -62,6 +75,7 @@ pub enum Face {
 /// What all requests have at hand.
 pub(crate) struct Shared<S> {
     source: Arc<S>,
+    cors: Arc<Cors>,
     start: Instant,
 }
 
@@ -69,21 +83,27 @@ impl<S> Shared<S> {
     pub(crate) fn source(&self) -> &S {
         &self.source
     }
+
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.cors
+    }
 }
 
 impl<S> Clone for Shared<S> {
     fn clone(&self) -> Self {
         Self {
             source: Arc::clone(&self.source),
+            cors: Arc::clone(&self.cors),
             start: self.start,
         }
     }
 }
 
 /// The routes of one listener.
-pub fn router<S: Source>(face: Face, source: Arc<S>) -> Router {
+pub(crate) fn router<S: Source>(face: Face, source: Arc<S>, cors: Arc<Cors>) -> Router {
     let shared = Shared {
         source,
+        cors,
         start: Instant::now(),
     };
     // Balancers and probes ask every listener.
@@ -96,8 +116,12 @@ pub fn router<S: Source>(face: Face, source: Arc<S>) -> Router {
             .route("/api/ping", get(ping))
             .merge(api::routes(&shared));
     }
+    // What players ask for is no path that a route could name.
+    router = match face {
+        Face::Public | Face::All => router.fallback(flv::answer::<S>),
+        Face::Admin => router.fallback(async || Refusal::NOT_FOUND),
+    };
     router
-        .fallback(async || Refusal::NOT_FOUND)
         .method_not_allowed_fallback(async || Refusal::METHOD_NOT_ALLOWED)
         .with_state(shared)
 }

@@ -1,18 +1,24 @@
-//! Sockets to routes: bounded connections, deadlines for request heads and for those who read
-//! answers, a graceful end.
+//! Sockets to routes, and those of players to the node: bounded connections, deadlines for request heads
+//! and for those who read answers, a graceful end.
 
+use std::future::{Pending, pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use futures::future::Either;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use node::watch::Socket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -20,6 +26,8 @@ use tracing::{debug, warn};
 
 use crate::api::PeerAddress;
 use crate::config::Config;
+use crate::cors::Cors;
+use crate::flv::Wish;
 use crate::patience::Patient;
 use crate::routes::{Face, Source, router};
 
@@ -51,6 +59,7 @@ impl Server {
             listeners: JoinSet::new(),
             stop,
         };
+        let cors = Arc::new(Cors::new(&config.http.allow_origins));
         let public = if config.admin.listen.is_some() {
             Face::Public
         } else {
@@ -71,13 +80,18 @@ impl Server {
                 0 => Semaphore::MAX_PERMITS,
                 most => most.min(Semaphore::MAX_PERMITS),
             };
-            server.listeners.spawn(accept(
-                listener,
-                router(face, Arc::clone(&source)),
-                Arc::new(Semaphore::new(permits)),
-                config.http.header_timeout,
-                stopped.clone(),
-            ));
+            let players = || Players {
+                source: Arc::clone(&source),
+                cors: Arc::clone(&cors),
+            };
+            let site = Site {
+                router: router(face, Arc::clone(&source), Arc::clone(&cors)),
+                players: (face != Face::Admin).then(players),
+                header_timeout: config.http.header_timeout,
+            };
+            let permits = Arc::new(Semaphore::new(permits));
+            let accept = accept(listener, Arc::new(site), permits, stopped.clone());
+            server.listeners.spawn(accept);
         }
         Ok(server)
     }
@@ -96,11 +110,24 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What a listener serves, and how.
+struct Site<S> {
     router: Router,
-    permits: Arc<Semaphore>,
+    /// Where players go, on a listener that is for them.
+    players: Option<Players<S>>,
     header_timeout: Duration,
+}
+
+/// Who serves players, and whose web pages may be such.
+struct Players<S> {
+    source: Arc<S>,
+    cors: Arc<Cors>,
+}
+
+async fn accept<S: Source>(
+    listener: TcpListener,
+    site: Arc<Site<S>>,
+    permits: Arc<Semaphore>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -116,11 +143,11 @@ async fn accept(
         };
         match accepted {
             Ok((socket, peer)) => {
-                let service = TowerToHyperService::new(router.clone());
-                let stopped = stopped.clone();
+                let (site, stopped) = (Arc::clone(&site), stopped.clone());
                 connections.spawn(async move {
-                    let service = Addressed { service, peer };
-                    if let Err(error) = connection(socket, service, header_timeout, stopped).await {
+                    // An answer is one write; waiting for more of it helps nobody.
+                    drop(socket.set_nodelay(true));
+                    if let Err(error) = connection(socket, peer, &site, stopped).await {
                         debug!(%peer, %error, "http connection ended");
                     }
                     drop(permit);
@@ -141,37 +168,89 @@ async fn accept(
 struct Addressed {
     service: TowerToHyperService<Router>,
     peer: SocketAddr,
+    cors: Option<Arc<Cors>>,
+    /// What a player asks for, for whom the connection is to be.
+    wish: Arc<Mutex<Option<Wish>>>,
 }
+
+type Routes = TowerToHyperService<Router>;
 
 impl Service<Request<Incoming>> for Addressed {
-    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
-    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+    type Response = <Routes as Service<Request<Incoming>>>::Response;
+    type Error = <Routes as Service<Request<Incoming>>>::Error;
+    type Future =
+        Either<<Routes as Service<Request<Incoming>>>::Future, Pending<PlayerIsElsewhere<Self>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let cors = self.cors.as_deref();
+        if let Some(wish) = cors.and_then(|cors| Wish::of_connection(&request, cors)) {
+            *lock(&self.wish) = Some(wish);
+            return Either::Right(pending());
+        }
         request.extensions_mut().insert(PeerAddress(self.peer));
-        self.service.call(request)
+        Either::Left(self.service.call(request))
     }
 }
 
-async fn connection(
+/// What is never said here, since somebody else answers.
+type PlayerIsElsewhere<S> =
+    Result<<S as Service<Request<Incoming>>>::Response, <S as Service<Request<Incoming>>>::Error>;
+
+fn lock(wish: &Mutex<Option<Wish>>) -> MutexGuard<'_, Option<Wish>> {
+    wish.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves requests up to the end of the connection, or until the first of a player, for whom all of it is.
+async fn connection<S: Source>(
     socket: TcpStream,
-    service: Addressed,
-    header_timeout: Duration,
+    peer: SocketAddr,
+    site: &Site<S>,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
-    // An answer is one write; waiting for more of it helps nobody.
-    drop(socket.set_nodelay(true));
     // A peer that sends request after request and reads no answer meets no deadline of hyper's.
     let socket = Patient::new(socket, WRITE_TIMEOUT);
-    let connection = http1::Builder::new()
+    let waits = socket.waits();
+    let wish = Arc::new(Mutex::new(None));
+    let service = Addressed {
+        service: TowerToHyperService::new(site.router.clone()),
+        peer,
+        cors: site
+            .players
+            .as_ref()
+            .map(|players| Arc::clone(&players.cors)),
+        wish: Arc::clone(&wish),
+    };
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(site.header_timeout)
         .serve_connection(TokioIo::new(socket), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return ended,
-        _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+    let mut stopping = false;
+    loop {
+        let next = poll_fn(|cx| {
+            let ended = Pin::new(&mut connection).poll(cx).map(Some);
+            // What was answered before goes out first; hyper has nothing left that does not wait for the peer.
+            let is_taken =
+                ended.is_pending() && !waits.load(Ordering::Relaxed) && lock(&wish).is_some();
+            if is_taken { Poll::Ready(None) } else { ended }
+        });
+        tokio::select! {
+            ended = next => match ended {
+                Some(ended) => return ended,
+                None => break,
+            },
+            _ = stopped.wait_for(|stopped| *stopped), if !stopping => {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
     }
-    connection.await
+    let parts = connection.into_parts();
+    let wish = lock(&wish).take();
+    if let (Some(players), Some(wish)) = (&site.players, wish) {
+        let socket = Socket::tcp(parts.io.into_inner().into_inner());
+        players
+            .source
+            .watch(wish.watch(socket, peer, &parts.read_buf));
+    }
+    Ok(())
 }

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use media::StreamKey;
+use node::Watch;
 use node::status::{
     Answer, Done, Draining, Found, Nodes, Order, Question, Refusal, RefusalKind, Stopped, Stream,
     Streams, Subscribers, Until, Warm, Why,
 };
+use node::watch::{Refused, Request};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -77,6 +79,12 @@ impl Source for Stub {
                 ..Why::default()
             })),
         })
+    }
+
+    fn watch(&self, _watch: Watch) {}
+
+    async fn may_watch(&self, _request: &Request) -> Result<(), Refused> {
+        Ok(())
     }
 
     async fn order(&self, order: Order) -> Result<Done, Refusal> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use node::Watch;
 use node::status::{Answer, Done, Order, Question, Refusal, RefusalKind};
+use node::watch::{Refused, Request};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -47,6 +49,12 @@ impl Source for Stub {
 
     async fn ask(&self, _question: Question) -> Result<Answer, Refusal> {
         Err(Refusal::new(RefusalKind::Busy, "not now"))
+    }
+
+    fn watch(&self, _watch: Watch) {}
+
+    async fn may_watch(&self, _request: &Request) -> Result<(), Refused> {
+        Ok(())
     }
 
     async fn order(&self, _order: Order) -> Result<Done, Refusal> {

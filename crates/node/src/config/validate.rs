@@ -15,7 +15,7 @@ pub struct Problem {
 }
 
 /// Names that no app can have: the web serves, or will serve, paths that begin with them.
-pub(crate) const RESERVED_APPS: [&str; 13] = [
+pub const RESERVED_APPS: [&str; 13] = [
     "api", "assets", "debug", "health", "hls", "login", "logout", "metrics", "ready", "static",
     "stats", "vod", "watch",
 ];

@@ -20,6 +20,7 @@ use tracing::{Instrument, Level, Span, debug, enabled, info};
 
 use self::gather::Gather;
 use super::End;
+use super::ending::{farewell, is_gone};
 use crate::config::write_duration;
 use crate::context::Context;
 use crate::node;
@@ -31,8 +32,6 @@ use crate::transport::{Arrived, Told};
 
 /// Reads in a row before others run.
 const READS_PER_TURN: usize = 16;
-/// After our last words the peer has so long to take them.
-const LINGER: Duration = Duration::from_secs(1);
 /// A peer over a limit has so long to ask, and be told.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
@@ -319,36 +318,14 @@ impl Conversation {
                 // As for any absent stream, the connection stays.
                 return;
             }
-            PlayEnd::TooSlow => {
-                info!("player is too slow");
-                let why = "your connection is too slow for this stream; try a lower quality";
-                self.session.notify(
-                    stream_id,
-                    command::Level::Error,
-                    "NetStream.Play.Failed",
-                    why,
-                );
-                self.session.end_play(stream_id);
-            }
-            PlayEnd::Removed => {
-                let why = "an operator disconnected this player";
-                info!(why, "play ended");
-                self.session.notify(
-                    stream_id,
-                    command::Level::Error,
-                    "NetStream.Play.Failed",
-                    why,
-                );
-                self.session.end_play(stream_id);
-            }
-            PlayEnd::Fault => {
-                let why = "the stream failed on the server; play it again";
-                self.session.notify(
-                    stream_id,
-                    command::Level::Error,
-                    "NetStream.Play.Failed",
-                    why,
-                );
+            PlayEnd::TooSlow | PlayEnd::Removed | PlayEnd::Fault => {
+                match end {
+                    PlayEnd::TooSlow => info!("player is too slow"),
+                    PlayEnd::Removed => info!(why = end.why(), "play ended"),
+                    _ => {}
+                }
+                let (level, code) = (command::Level::Error, "NetStream.Play.Failed");
+                self.session.notify(stream_id, level, code, end.why());
                 self.session.end_play(stream_id);
             }
         }
@@ -361,7 +338,7 @@ impl Conversation {
     /// The node goes away: who can move is asked to, and has until the end for it; others are told the end when it
     /// is their turn.
     fn asked_to_move(&mut self, turn: Moves) {
-        let why = "this node is shutting down; connect again";
+        let why = PlayEnd::NodeLeaves.why();
         let publishes = !self.publishes.is_empty();
         match turn {
             Moves::Encoder if publishes => drop(self.session.request_reconnect(None, why)),
@@ -451,28 +428,8 @@ impl Conversation {
         }
     }
 
-    /// Sends our last words, ends our half and waits for the peer to end its own, so that they are not
-    /// lost to a reset. All of it within [`LINGER`]: a peer that takes nothing is closed all the same.
     async fn farewell(&mut self) -> End {
-        self.peer.close_post();
-        let (peer, begun) = (Arc::clone(&self.peer), &mut self.begun);
-        let leave = async {
-            while !peer.flush()? {
-                peer.transport.writable().await?;
-            }
-            peer.transport.shutdown_write();
-            loop {
-                peer.transport.readable().await?;
-                match peer.transport.try_read(begun, Told::Yes, BytesMut::clear) {
-                    Ok(Arrived::End) => return io::Result::Ok(()),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        // Whether it ended well or not, it ended.
-        drop(timeout(LINGER, leave).await);
+        farewell(&self.peer, &mut self.begun).await;
         if let Some(error) = self.session.failed() {
             self.span.in_scope(|| broke_the_protocol(error));
             return End::Protocol;
@@ -518,15 +475,4 @@ fn tls_failed(error: &io::Error) {
 /// Whether anybody may read what a session has to say about every message.
 fn is_logged() -> bool {
     enabled!(Level::DEBUG) || enabled!(target: "weir_rtmp", Level::DEBUG)
-}
-
-/// The peer is gone, which is how most connections end.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-            | io::ErrorKind::UnexpectedEof
-    )
 }

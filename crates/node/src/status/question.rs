@@ -147,6 +147,10 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// What was asked makes no sense.
     Invalid,
+    /// Who asks has to say who it is.
+    Unauthorized,
+    /// Who asks may not.
+    Forbidden,
     /// There is no such thing.
     NotFound,
     /// It cannot be done as things are.
@@ -173,6 +177,8 @@ impl RefusalKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::Busy => "busy",
@@ -203,7 +209,9 @@ impl From<Refusal> for relay::Refusal {
         let code = match refusal.kind {
             RefusalKind::Invalid => Code::Invalid,
             RefusalKind::NotFound => Code::NotFound,
-            RefusalKind::Conflict => Code::Denied,
+            RefusalKind::Unauthorized | RefusalKind::Forbidden | RefusalKind::Conflict => {
+                Code::Denied
+            }
             RefusalKind::Busy | RefusalKind::Unavailable => Code::Busy,
         };
         Self::new(code, refusal.sentence)

@@ -132,7 +132,7 @@ pub(crate) fn subscribers(snapshot: &StreamSnapshot, me: &str, now: i64) -> Vec<
             Subscriber {
                 id: name(me, subscribed.id),
                 node: me.to_owned(),
-                protocol: subscribed.protocol.to_owned(),
+                protocol: subscribed.format.protocol().to_owned(),
                 address: subscribed.address.to_string(),
                 started_at: Some(started),
                 duration: Some(started.seconds_to(Timestamp::from_millis(now))),
@@ -165,7 +165,7 @@ fn tell_publish(stream: &mut Stream, publish: &Publish, now: i64) {
 fn tell_viewers(stream: &mut Stream, subscribers: &[Subscribed]) {
     stream.viewers = subscribers.len() as u64;
     for subscribed in subscribers {
-        let protocol = subscribed.protocol.to_owned();
+        let protocol = subscribed.format.protocol().to_owned();
         *stream.viewers_by_protocol.entry(protocol).or_default() += 1;
     }
 }
@@ -235,6 +235,7 @@ pub(crate) mod tests {
     use media::{Epoch, Limits, Ring, StreamKey};
 
     use super::*;
+    use crate::format::Format;
 
     const NOW: i64 = 1_767_225_600_000;
 
@@ -254,7 +255,7 @@ pub(crate) mod tests {
                 Subscribed {
                     id: ActorId::Local(7),
                     address: "10.0.0.1:4000".parse().expect("an address"),
-                    protocol: "rtmp",
+                    format: Format::Rtmp,
                     since: NOW - 2000,
                 };
                 2

@@ -7,6 +7,7 @@ use media::{Ring, StreamKey};
 use ractor::ActorId;
 
 use super::State;
+use crate::format::Format;
 
 /// One stream as its actor has it. Times are milliseconds since 1970.
 #[derive(Clone, Debug)]
@@ -63,8 +64,8 @@ pub(crate) struct Publish {
 pub(crate) struct Subscribed {
     pub(crate) id: ActorId,
     pub(crate) address: SocketAddr,
-    /// `rtmp`, `rtmps`, ….
-    pub(crate) protocol: &'static str,
+    /// How it is sent the stream.
+    pub(crate) format: Format,
     /// When it asked to play.
     pub(crate) since: i64,
 }

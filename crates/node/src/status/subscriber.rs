@@ -12,7 +12,7 @@ pub struct Subscriber {
     pub id: String,
     /// The node it is connected to.
     pub node: String,
-    /// What it speaks: `rtmp`.
+    /// What it is sent: `rtmp`, `flv`, `ws-flv`.
     pub protocol: String,
     /// Where it is connected from.
     pub address: String,

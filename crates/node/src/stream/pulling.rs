@@ -8,6 +8,7 @@ use relay::{About, Viewers};
 use tracing::{error, info};
 
 use super::{Message, Phase, Refusal, State};
+use crate::format::Format;
 use crate::node;
 use crate::pull::{self, News, Pull};
 
@@ -180,10 +181,13 @@ impl State {
     /// Tells the origin how many watch here.
     pub(super) fn tell_viewers(&self) {
         if let Some(pulled) = &self.pulled {
-            let here = u32::try_from(self.subscribers.len()).unwrap_or(u32::MAX);
             let mut viewers = self.lent.viewers();
-            if here > 0 {
-                *viewers.entry("rtmp".to_owned()).or_default() += here;
+            for format in Format::ALL {
+                let of_it = self.viewers.iter().filter(|viewer| viewer.format == format);
+                let here = u32::try_from(of_it.count()).unwrap_or(u32::MAX);
+                if here > 0 {
+                    *viewers.entry(format.protocol().to_owned()).or_default() += here;
+                }
             }
             drop(pulled.actor.cast(pull::Message::Viewers(Viewers(viewers))));
         }

@@ -8,9 +8,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::burst::SHARED_MESSAGE_STREAM;
 use crate::config::Config;
-use crate::peer::Served;
+use crate::format::SHARED_MESSAGE_STREAM;
+use crate::peer::{Peer, Served};
 use crate::tests::pair::{all, burst, connected, sound};
 
 /// Hears what pumps and groups tell the player's actor, which does nothing by itself.
@@ -46,8 +46,7 @@ impl Player {
             context: Arc::clone(&context),
             fanout: Arc::new(Fanout::new(ring.clone(), Arc::clone(&context))),
             ring,
-            peer: Arc::clone(&peer),
-            message_stream: SHARED_MESSAGE_STREAM,
+            seat: Seat::rtmp(Arc::clone(&peer), SHARED_MESSAGE_STREAM),
             wants: Wants::both(Tracks::All),
         };
         let state = Subscriber.pre_start(myself.clone(), arguments).await;
@@ -143,10 +142,7 @@ async fn a_play_that_ends_late_does_not_end_the_next_one_on_its_stream() {
     let mut first = Player::new().await;
     let old = first.grouped().await;
     // The next play on the same message stream of the same connection.
-    let next = Seat {
-        peer: Arc::clone(&first.peer),
-        message_stream: SHARED_MESSAGE_STREAM,
-    };
+    let next = Seat::rtmp(Arc::clone(&first.peer), SHARED_MESSAGE_STREAM);
     let service = next.begin();
     next.peer.lock().place(SHARED_MESSAGE_STREAM).standing.next = Some(0);
 

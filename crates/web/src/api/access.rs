@@ -92,7 +92,8 @@ fn is_loopback_name(host: &str) -> bool {
             .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+/// The token that a request comes with.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_first_chunk::<7>()?;
     scheme

@@ -7,6 +7,7 @@ use media::StreamKey;
 
 use super::key;
 use crate::error::Refusal;
+use crate::percent;
 
 const PREFIX: &str = "/api/v1/streams/";
 
@@ -47,21 +48,7 @@ pub(super) fn read(path: &str) -> Result<StreamPath, Refusal> {
 
 fn decode(text: &str) -> Result<String, Refusal> {
     let wrong = || Refusal::invalid("the path is not encoded as paths of URLs are");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = behind;
-            continue;
-        }
-        let (digits, behind) = behind.split_first_chunk::<2>().ok_or_else(wrong)?;
-        let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-        let (high, low) = high.zip(low).ok_or_else(wrong)?;
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| wrong())?);
-        rest = behind;
-    }
-    String::from_utf8(bytes).map_err(|_| wrong())
+    percent::decoded(text).ok_or_else(wrong)
 }
 
 #[cfg(test)]

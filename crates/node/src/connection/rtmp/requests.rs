@@ -4,25 +4,22 @@
 mod tests;
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use media::StreamKey;
-use ractor::rpc::CallResult;
-use ractor::{Message, RpcReplyPort};
 use rtmp::{Event, PlayRefusal, PublishRefusal, stream_path};
 use tracing::{debug, info, warn};
 
 use super::{Conversation, Playing, Publishing};
 use crate::auth::Action;
-use crate::config::{AtEdge, Choice, RESERVED_APPS, Tracks};
+use crate::config::{AtEdge, RESERVED_APPS};
 use crate::connection::End;
+use crate::connection::play::{self, ANSWER_TIME, TurnedAway, ask_node};
 use crate::gate::Wants;
 use crate::node;
+use crate::seat::Seat;
 use crate::stream::{PublishRequest, Published, Refusal, SubscribeRequest};
 use crate::subscriber;
-
-/// An answer within the node takes microseconds, unless a publisher waits for another's silence.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Refused plays of one connection that are logged for everybody to see. It may go on asking for a
 /// stream that is not there, and must not fill the log.
@@ -39,7 +36,7 @@ impl Conversation {
                 if let Err((refusal, why)) =
                     self.may_publish(&early.app, &early.name, &early.params)
                 {
-                    self.note_refusal(&shown(&early.app, &early.name), refusal, &why);
+                    self.note_refusal(&play::shown(&early.app, &early.name), refusal, &why);
                     self.session.reject_fc_publish(refusal, &why);
                 }
             }
@@ -129,7 +126,7 @@ impl Conversation {
         };
         self.context.metrics.auth("publish", "allowed");
         let request = PublishRequest {
-            peer: std::sync::Arc::clone(&self.peer),
+            peer: Arc::clone(&self.peer),
             identity,
             encoder: self.program.to_string(),
         };
@@ -179,7 +176,7 @@ impl Conversation {
     }
 
     fn refuse_publish(&mut self, publish: &rtmp::Publish, refusal: PublishRefusal, why: &str) {
-        self.note_refusal(&shown(&publish.app, &publish.name), refusal, why);
+        self.note_refusal(&play::shown(&publish.app, &publish.name), refusal, why);
         self.session.reject_publish(publish.stream_id, refusal, why);
     }
 
@@ -200,32 +197,24 @@ impl Conversation {
                 return Ok(());
             }
         };
-        let tracks = match self.tracks(&play.params) {
+        let tracks = match play::tracks(&self.context, play.params.get("tracks")) {
             Ok(tracks) => tracks,
             Err(why) => {
-                self.refuse_play(play, PlayRefusal::Failed, &why);
+                self.refuse_play(play, PlayRefusal::Failed, why);
                 return Ok(());
             }
         };
-        if let Err(denied) = self
-            .context
-            .auth
-            .check(Action::Play, &key, play.params.get("token"))
-        {
-            self.context.metrics.auth("play", "denied");
-            self.refuse_play(play, PlayRefusal::Unauthorized, &denied.to_string());
-            return Ok(());
-        }
-        self.context.metrics.auth("play", "allowed");
-        if let Some(full) = self.context.headroom.refuses_viewers() {
-            self.context.metrics.viewer_refused(full.resource);
-            self.refuse_play(play, PlayRefusal::Failed, &full.to_string());
+        if let Err(turned) = play::may_play(&self.context, &key, play.params.get("token")) {
+            let code = match turned {
+                TurnedAway::Denied(_) => PlayRefusal::Unauthorized,
+                TurnedAway::Full(_) => PlayRefusal::Failed,
+            };
+            self.refuse_play(play, code, &turned.to_string());
             return Ok(());
         }
         let wants = Wants::both(tracks);
         let request = SubscribeRequest {
-            peer: std::sync::Arc::clone(&self.peer),
-            message_stream: stream_id,
+            seat: Seat::rtmp(Arc::clone(&self.peer), stream_id),
             wants,
         };
         let ask = |reply| node::Message::Subscribe(key.clone(), request, reply);
@@ -262,20 +251,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// The tracks that a player asks for.
-    fn tracks(&self, params: &rtmp::Params) -> Result<Tracks, String> {
-        let Some(asked) = params.get("tracks") else {
-            return Ok(self.context.config.play.tracks);
-        };
-        let choice = Tracks::CHOICES.iter().find(|(name, _)| *name == asked);
-        choice.map(|(_, tracks)| *tracks).ok_or_else(|| {
-            "the parameter tracks of the URL must be main (one audio and one video track) or all"
-                .to_owned()
-        })
-    }
-
     fn refuse_play(&mut self, play: &rtmp::Play, refusal: PlayRefusal, why: &str) {
-        self.note_refused_play(Some(&shown(&play.app, &play.name)), why);
+        self.note_refused_play(Some(&play::shown(&play.app, &play.name)), why);
         // A player may ask again for a stream that is not there yet.
         let close = refusal != PlayRefusal::StreamNotFound;
         if close {
@@ -336,35 +313,5 @@ impl Conversation {
             let ask = |reply| subscriber::Message::Want(wants, reply);
             drop(playing.subscriber.call(ask, Some(ANSWER_TIME)).await);
         }
-    }
-}
-
-/// What a stream is called in the log: its key, or the beginning of what is none.
-fn shown(app: &str, name: &str) -> String {
-    let path = stream_path(app, name);
-    match StreamKey::parse(&path) {
-        Ok(key) => key.to_string(),
-        Err(_) => {
-            // It may hold a secret that was put there in a wrong way.
-            let start = |text: &str, most| text.chars().take(most).collect::<String>();
-            let (app, name) = path.split_once('/').unwrap_or_default();
-            let short = format!("{}/{}…", start(app, 8), start(name, 3));
-            short.escape_debug().to_string()
-        }
-    }
-}
-
-/// Asks the node's actor; `None` when it does not answer.
-async fn ask_node<T: Send + 'static>(
-    node: &ractor::ActorRef<node::Message>,
-    ask: impl FnOnce(RpcReplyPort<T>) -> node::Message,
-    patience: Duration,
-) -> Option<T>
-where
-    node::Message: Message,
-{
-    match node.call(ask, Some(patience)).await {
-        Ok(CallResult::Success(answer)) => Some(answer),
-        Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
     }
 }

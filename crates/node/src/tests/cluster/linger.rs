@@ -8,6 +8,7 @@ use crate::config::Tracks;
 use crate::gate::Wants;
 use crate::node::Message;
 use crate::peer::Peer;
+use crate::seat::Seat;
 use crate::stream::{self, SubscribeRequest};
 use crate::tests::{pair, tell};
 
@@ -39,8 +40,7 @@ fn a_pull_goes_on_for_a_while_without_a_viewer_and_then_ends() {
 /// Asks a node for the stream, which may do nothing else before this returns; then whether it may play.
 fn ask(member: &Member, peer: Arc<Peer>) -> impl Future<Output = bool> + use<> {
     let request = SubscribeRequest {
-        peer,
-        message_stream: 1,
+        seat: Seat::rtmp(peer, 1),
         wants: Wants::both(Tracks::All),
     };
     let (reply, answer) = oneshot();
