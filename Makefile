@@ -27,7 +27,7 @@ test: setup ## Check everything (installs what the tests use, the first time)
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
 
 prove: setup ## Run the tests that take longer than a minute
-	WEIR_FFMPEG9="$(FFMPEG9)" cargo test --release --package weir-cluster --package weir-server -- --ignored --test-threads 1 --nocapture
+	WEIR_FFMPEG9="$(FFMPEG9)" cargo test --release --package weir-cluster --package weir-server --package weir-hls -- --ignored --test-threads 1 --nocapture
 
 fuzz: ## Fuzz every parser, SECONDS each (600); wants nightly and cargo-fuzz
 	crates/fuzz/run $(or $(SECONDS),600)

@@ -68,6 +68,7 @@
 //! assert_eq!(window.find(&hint), Answer::Wait);
 //! ```
 
+mod audience;
 mod config;
 mod cutter;
 mod directives;
@@ -82,6 +83,7 @@ mod timing;
 mod tracks;
 mod window;
 
+pub use audience::{Audience, Sketch, SketchError};
 pub use config::{Config, ConfigError, Mode};
 pub use cutter::Cutter;
 pub use directives::{DirectiveError, Directives};
