@@ -21,7 +21,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) tracks: &'a Tracks,
     pub(crate) video: &'a [Frame],
     pub(crate) audio: &'a [Frame],
-    /// Grows from one to the next within an epoch.
+    /// Grows from one to the next within an epoch; in transport streams by one.
     pub(crate) sequence: u32,
     /// When it is over, in nanoseconds of the time of its epoch.
     pub(crate) end: i64,

@@ -165,7 +165,11 @@ impl Open {
             tracks: &self.tracks,
             video: &filling.video,
             audio: &filling.audio,
-            sequence: filling.sequence,
+            sequence: match self.container {
+                Container::Fmp4 => filling.sequence,
+                // Counters go on from one segment to the next.
+                Container::Ts => self.msn as u32,
+            },
             end: filling.start.saturating_add(duration),
         };
         Part {

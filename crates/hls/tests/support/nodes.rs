@@ -36,7 +36,11 @@ impl Node {
                     assert!(is_news || now == newest, "what is new is told");
                     if now != newest {
                         newest = now;
-                        seen(newest.expect("what is there stays"), self.packager.window());
+                        // There is nothing to list where a publish came after long and has no
+                        // segment yet.
+                        if let Some(newest) = newest {
+                            seen(newest, self.packager.window());
+                        }
                     }
                 }
                 Err(ReadError::Ended(_)) => return self.packager.end(),
