@@ -1,4 +1,4 @@
-.PHONY: help run cluster setup test prove fuzz bench docs
+.PHONY: help run cluster page setup test prove fuzz bench docs
 .DEFAULT_GOAL := help
 
 # The newest of the ffmpegs that scripts/setup installs, for the tests of Enhanced RTMP.
@@ -9,24 +9,29 @@ LOOM = RUSTFLAGS="--cfg loom" CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=tar
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | while read -r make name about; do printf 'make %-7s %s\n' "$$name" "$$about"; done
 
-run: ## Start a node: rtmp://localhost/live/…, http://localhost:8080 (ARGS="--config FILE")
+run: ## Start a node: rtmp://localhost/live/…, http://localhost:8080/watch/live/… (ARGS="--config FILE")
+	@scripts/page || true
 	cargo run --release --package weir-server -- $(ARGS)
 
 cluster: setup ## Start origins, edges, etcd and a balancer here; show them, and break them (ARGS="--edges 3")
+	@scripts/page || true
 	cargo build --release --package weir-server --package weir-cluster
 	target/release/weir-cluster --publish 1 $(ARGS)
+
+page: ## Build the page /watch/…, which goes into the program (other targets do it where npm is there)
+	@scripts/page
 
 setup:
 	@scripts/setup
 
-test: setup ## Check everything (installs what the tests use, the first time)
+test: setup page ## Check everything (installs what the tests use, the first time)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	WEIR_FFMPEG9="$(FFMPEG9)" cargo test --workspace
 	$(LOOM) cargo test --package weir-media --test loom --release
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
 
-prove: setup ## Run the tests that take longer than a minute
+prove: setup page ## Run the tests that take longer than a minute
 	WEIR_FFMPEG9="$(FFMPEG9)" cargo test --release --package weir-cluster --package weir-server --package weir-hls -- --ignored --test-threads 1 --nocapture
 
 fuzz: ## Fuzz every parser, SECONDS each (600); wants nightly and cargo-fuzz

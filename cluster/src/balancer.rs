@@ -14,7 +14,8 @@ use crate::service::Service;
 use crate::{Log, Network, Node, Place};
 
 /// Short sessions and long ones, and a new try elsewhere when a node is not there. `on-marked-down`
-/// is left at its default: sessions of a node that is no longer ready go on.
+/// is left at its default: sessions of a node that is no longer ready go on. Connections go to the
+/// nodes in turn; of HTTP each request does.
 const DEFAULTS: &str = "\
 global
     fd-hard-limit 20000
@@ -60,6 +61,7 @@ impl Balancer {
         let mut text = DEFAULTS.to_owned();
         listen(&mut text, "rtmp", rtmp, players, |node| node.rtmp);
         listen(&mut text, "http", http, players, |node| node.http);
+        text.push_str("    mode http\n");
         listen(&mut text, "ingest", ingest, encoders, |node| node.rtmp);
         std::fs::write(&file, text).expect("our own folder can be written");
         let service = Service::new(place, "haproxy", folder.path().to_owned());

@@ -1,5 +1,6 @@
 //! Asking a program over HTTP.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -105,5 +106,60 @@ fn joined(mut chunks: &str) -> Option<String> {
         }
         body += rest.get(..size)?;
         chunks = rest.get(size + 2..)?;
+    }
+}
+
+/// An answer of any bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The status code.
+    pub status: u16,
+    /// The status and the headers, as they came.
+    pub head: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Loads `path` over a connection of its own.
+///
+/// # Errors
+/// When there is no whole answer within `patience`.
+pub async fn load(address: SocketAddr, path: &str, patience: Duration) -> io::Result<Loaded> {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: test\r\nConnection: close\r\n\r\n"
+    );
+    let bytes = async {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(request.as_bytes()).await?;
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).await?;
+        io::Result::Ok(bytes)
+    };
+    let bytes = timeout(patience, bytes).await??;
+    Loaded::of(&bytes).ok_or_else(|| io::Error::other("an answer that is not whole"))
+}
+
+impl Loaded {
+    /// What came of an answer, if that is all of it.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n")?;
+        let (head, body) = bytes.split_at_checked(end + 4)?;
+        let head = String::from_utf8(head.to_vec()).ok()?;
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.trim().parse::<usize>().ok())?
+        });
+        (length == Some(body.len())).then_some(())?;
+        Some(Self {
+            status: head.split(' ').nth(1)?.parse().ok()?,
+            head,
+            body: body.to_vec(),
+        })
+    }
+
+    /// The body as a text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 }

@@ -4,7 +4,7 @@
 //! [HTTP answers](Node::get) at hand, and ends with its guard. A [`Cluster`] is several of them
 //! around an [`Etcd`] and behind a [`Balancer`], in a [`Network`] whose cables can be cut;
 //! [`Encoder`]s publish to it, [`Viewer`]s play from it, and each remembers what went through its
-//! hands. The tests are in `tests/`: `rtmp` and `runner` are part of `cargo test`; `prove` takes
+//! hands; an [`HlsViewer`] does so over HLS. The tests are in `tests/`: `rtmp` and `runner` are part of `cargo test`; `prove` takes
 //! longer, and runs when ignored tests are asked for. The command `weir-cluster` shows a cluster
 //! to a person.
 
@@ -14,6 +14,7 @@ mod builder;
 mod cluster;
 mod encoder;
 mod etcd;
+mod hls;
 mod http;
 mod log;
 mod net;
@@ -29,7 +30,8 @@ pub use builder::Builder;
 pub use cluster::{Cluster, Side};
 pub use encoder::{Encoder, EncoderOptions, FfmpegEncoder, Sent};
 pub use etcd::{Etcd, KeyValue, Snapshot};
-pub use http::Answer;
+pub use hls::{HlsSeen, HlsViewer};
+pub use http::{Answer, Loaded, load};
 pub use log::Log;
 pub use net::{Link, Network, Place, Traffic, Unavailable};
 pub use node::{Node, sum};

@@ -29,6 +29,8 @@ pub struct Node {
     pub rtmps: Option<SocketAddr>,
     /// Where it answers HTTP.
     pub http: SocketAddr,
+    /// Where it answers HTTPS, if it does.
+    pub https: Option<SocketAddr>,
     /// Where other nodes find it, if they do.
     pub relay: Option<SocketAddr>,
     /// What it logs, over all its lives.
@@ -63,6 +65,7 @@ impl Node {
             rtmp: address("rtmp").unwrap_or_else(|| panic!("no RTMP in {first}")),
             rtmps: address("rtmps"),
             http: address("http").unwrap_or_else(|| panic!("no HTTP in {first}")),
+            https: address("https"),
             relay: address("relay"),
             log: service.log.clone(),
             service,
@@ -90,7 +93,8 @@ impl Node {
         let relay = self.relay.map(|relay| ("relay", relay));
         let rtmps = self.rtmps.map(|rtmps| ("rtmps", rtmps));
         let listen = [("rtmp", self.rtmp), ("http", self.http)];
-        let listen = listen.into_iter().chain(relay).chain(rtmps);
+        let https = self.https.map(|https| ("https", https));
+        let listen = listen.into_iter().chain(relay).chain(rtmps).chain(https);
         let listen: Vec<_> = listen
             .map(|(name, address)| format!("{name}.listen={address}"))
             .collect();

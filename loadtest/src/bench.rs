@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::check::Findings;
 use crate::clip::Clip;
+use crate::meter::{Measured, Meter};
 use crate::report::Report;
 use crate::server::Server;
 use crate::swarm::{self, Reading, Task, window};
@@ -277,8 +278,6 @@ pub(crate) fn window(
     publishers: &Publishers,
     players: Option<&Players>,
 ) -> Report {
-    let pids = server.pid.map(system::family).unwrap_or_default();
-    let own = [std::process::id()];
     let bytes = || players.map_or(0, Players::bytes);
     let phase = |phase| players.inspect(|players| players.window(phase));
     let publishing = &publishers.progress;
@@ -288,25 +287,15 @@ pub(crate) fn window(
     publishing.worst_late_us.store(0, Relaxed);
     phase(window::OPEN);
     let tags_before = publishing.tags.load(Relaxed);
-    let (begin, bytes_before) = (Instant::now(), bytes());
-    let (cpu_before, own_before) = (system::cpu_seconds(&pids), system::cpu_seconds(&own));
-    let cores_before = load.cores.map(system::core_seconds);
+    let (meter, bytes_before) = (Meter::start(server, load.cores), bytes());
     thread::sleep(load.window);
-    let seconds = begin.elapsed().as_secs_f64();
     let gigabytes = (bytes() - bytes_before) as f64 / 1e9;
-    let cpu_seconds = system::cpu_seconds(&pids) - cpu_before;
-    let own_seconds = system::cpu_seconds(&own) - own_before;
-    let cores_after = load.cores.map(system::core_seconds);
-    let ours = [cpu_seconds, own_seconds];
-    let others = cores_before
-        .iter()
-        .zip(&cores_after)
-        .zip(ours)
-        .map(|((before, after), ours)| {
-            let (busy, stolen) = (after.0 - before.0, after.1 - before.1);
-            ((busy - ours).max(0.0) + stolen) / seconds
-        });
-    let others_share = others.fold(0.0, f64::max);
+    let measured = meter.stop();
+    let Measured {
+        seconds,
+        cpu_seconds,
+        ..
+    } = measured;
     phase(window::CLOSED);
     let published_tags = publishing.tags.load(Relaxed) - tags_before;
     let after = server.pid.map(system::usage).unwrap_or_default();
@@ -343,9 +332,9 @@ pub(crate) fn window(
         } else {
             0.0
         },
-        core_share: cpu_seconds / seconds,
-        own_share: own_seconds / seconds,
-        others_share,
+        core_share: measured.core_share(),
+        own_share: measured.own_share(),
+        others_share: measured.others_share,
         switches_per_second: after.switches.saturating_sub(before.switches) as f64 / seconds,
         resident_kib_after: after.resident_kib,
         descriptors: after.descriptors,

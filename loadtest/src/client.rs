@@ -41,7 +41,7 @@ impl Target {
     }
 
     /// The name of one of several streams; a stream alone keeps the name it was given.
-    fn stream(&self, index: usize, of: usize) -> String {
+    pub(crate) fn stream(&self, index: usize, of: usize) -> String {
         let Self { name, query, .. } = self;
         if of > 1 {
             format!("{name}_{index}{query}")

@@ -14,7 +14,11 @@ mod cluster;
 mod first_play;
 mod floor;
 mod flv;
+mod hls;
+mod http;
+mod meter;
 mod net;
+mod nginx;
 mod options;
 mod parse;
 mod player;
@@ -50,6 +54,10 @@ fn main() -> ExitCode {
         Command::Publishers(command) => scenario::publishers(&command),
         Command::Streams(command) => scenario::streams(&command),
         Command::Churn(command) => scenario::churn(&command),
+        Command::Hls(command) => hls::segments::measure(&command),
+        Command::Reloads(command) => hls::reloads::measure(&command),
+        Command::ReloadsFloor(command) => hls::bell::serve(&command),
+        Command::Packaging(command) => hls::packaging::measure(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench::Load;
 use crate::clip::{Clip, STANDARD_RATE};
+use crate::hls::options::{HlsCommand, PackagingCommand, ReloadsCommand, ReloadsFloorCommand};
 use crate::server::{Server, Setup, Spec};
 use crate::swarm::Reading;
 use crate::system::Urgency;
@@ -49,6 +50,15 @@ pub(crate) enum Command {
     Streams(StreamsCommand),
     /// Connect, play, leave, again and again: memory and descriptors
     Churn(ChurnCommand),
+    /// Many pollers fetch the newest HLS segment: CPU per gigabyte, latency
+    Hls(HlsCommand),
+    /// Many wait for the next part of a stream: how long until all have its playlist
+    Reloads(ReloadsCommand),
+    /// The bare loop of reloads
+    #[command(hide = true)]
+    ReloadsFloor(ReloadsFloorCommand),
+    /// Many streams, packaged and not: core share, memory of each
+    Packaging(PackagingCommand),
 }
 
 /// What is published.

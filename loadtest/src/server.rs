@@ -1,6 +1,5 @@
 //! The servers under test: started on a core of their own, or found running.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -87,7 +86,7 @@ pub(crate) struct Server {
     folder: Option<TempDir>,
 }
 
-const LOG: &str = "error.log";
+pub(crate) const LOG: &str = "error.log";
 
 /// Chunks of the bare loop, the size of weir's.
 pub(crate) const FLOOR_CHUNK: usize = 65_536;
@@ -209,33 +208,6 @@ impl Server {
         Self::started("etcd", command, port, Some(folder))
     }
 
-    fn start_nginx(spec: &Spec, setup: &Setup) -> Result<Self> {
-        let port = free_port()?;
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().display();
-        let mut more = String::new();
-        for (key, value) in &spec.options {
-            writeln!(more, "    {key} {value};")?;
-        }
-        let configuration = format!(
-            "load_module modules/ngx_rtmp_module.so;\n\
-             user root;\ndaemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\n\
-             pid {path}/pid;\nerror_log {path}/{LOG} error;\n\
-             events {{ worker_connections 20000; }}\n\
-             rtmp {{\n  access_log off;\n  server {{\n    listen 127.0.0.1:{port};\n{more}    \
-             application live {{ live on; }}\n  }}\n}}\n"
-        );
-        let file = folder.path().join("nginx.conf");
-        std::fs::write(&file, configuration)?;
-        let mut command = pinned(&setup.nginx, setup.core);
-        command
-            .arg("-c")
-            .arg(&file)
-            .arg("-e")
-            .arg(folder.path().join(LOG));
-        Self::started(&spec.text, command, port, Some(folder))
-    }
-
     fn start_floor(spec: &Spec, setup: &Setup) -> Result<Self> {
         let mut command = pinned(&std::env::current_exe()?, setup.core);
         command.arg("floor-server").args(&setup.clip);
@@ -246,6 +218,14 @@ impl Server {
                 command.arg(value);
             }
         }
+        let mut server = Self::start_bare(command)?;
+        server.raw = Some(FLOOR_CHUNK);
+        server.name = spec.to_string();
+        Ok(server)
+    }
+
+    /// A bare loop of ours, on a core, that says where it listens.
+    pub(crate) fn start_bare(mut command: Command) -> Result<Self> {
         command.stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the bare loop")?;
         let mut line = String::new();
@@ -257,13 +237,11 @@ impl Server {
             .strip_prefix("listening ")
             .context("the bare loop does not listen")?;
         let mut server = Self::found(&format!("rtmp://127.0.0.1:{port}/live/bench"), None)?;
-        server.raw = Some(FLOOR_CHUNK);
-        server.name = spec.to_string();
         server.adopt(child);
         Ok(server)
     }
 
-    fn started(
+    pub(crate) fn started(
         name: &str,
         mut command: Command,
         port: u16,
@@ -332,7 +310,7 @@ impl Drop for Server {
 /// A command that runs on one core, and ends when we do, however we end.
 ///
 /// Both helpers become the program, so its process id is the one we are given.
-fn pinned(program: &Path, core: usize) -> Command {
+pub(crate) fn pinned(program: &Path, core: usize) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "taskset", "-c", &core.to_string()]);
     command.arg(program).stdin(Stdio::null());
@@ -340,7 +318,7 @@ fn pinned(program: &Path, core: usize) -> Command {
 }
 
 /// What a program says goes there, for when it does not start.
-fn log(command: &mut Command, folder: &Path) -> Result<()> {
+pub(crate) fn log(command: &mut Command, folder: &Path) -> Result<()> {
     let log = std::fs::File::create(folder.join(LOG))?;
     command.stdout(log.try_clone()?).stderr(log);
     Ok(())

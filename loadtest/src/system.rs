@@ -126,6 +126,14 @@ pub(crate) fn cpu_seconds(pids: &[u32]) -> f64 {
         .sum()
 }
 
+/// The resident memory alone, of these processes.
+pub(crate) fn resident_kib(pids: &[u32]) -> u64 {
+    let of = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    pids.iter()
+        .map(|pid| number_after(&of(pid), "VmRSS:"))
+        .sum()
+}
+
 fn entries(folder: &str) -> u64 {
     fs::read_dir(folder).map_or(0, |entries| entries.count() as u64)
 }

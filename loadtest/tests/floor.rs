@@ -1,4 +1,4 @@
-//! The meter on the bare loop, which neither loses nor delays anything.
+//! The meters on the bare loops, which neither lose nor delay anything.
 
 use std::process::Command;
 
@@ -44,4 +44,26 @@ fn every_tag_of_the_bare_loop_reaches_its_players() {
     );
     let delivered = report["delivered"].as_f64().unwrap();
     assert!((0.8..1.2).contains(&delivered), "{report}");
+}
+
+#[test]
+fn all_who_wait_have_the_answer_of_the_bare_loop() {
+    let report = run(&[
+        "reloads",
+        "--server",
+        "floor",
+        "--waiting",
+        "300",
+        "--parts",
+        "2",
+        "--quiet",
+        "50ms",
+    ]);
+    for clean in ["different", "unanswered", "crowded"] {
+        assert_eq!(report[clean], 0, "{clean}: {report}");
+    }
+    assert_eq!(report["errors"], serde_json::json!({}));
+    assert_eq!(report["parts"], 2);
+    assert!(report["answer_bytes"].as_u64().unwrap() > 1000, "{report}");
+    assert!(report["release_p50_ms"].as_f64().unwrap() > 0.0, "{report}");
 }

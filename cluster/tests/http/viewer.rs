@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flv::Tag;
 use flv::file::Reader;
+use rtmp::tls::Trust;
 use testkit::wait::until;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -60,14 +61,31 @@ impl Viewer {
         Self::ask(address, stream, UPGRADE)
     }
 
+    /// The file through TLS, whoever may answer.
+    pub(crate) fn secure_get(address: SocketAddr, stream: &str) -> Self {
+        Self::begin(address, stream, "", true)
+    }
+
+    /// The messages through TLS.
+    pub(crate) fn secure_websocket(address: SocketAddr, stream: &str) -> Self {
+        Self::begin(address, stream, UPGRADE, true)
+    }
+
     fn ask(address: SocketAddr, stream: &str, headers: &str) -> Self {
+        Self::begin(address, stream, headers, false)
+    }
+
+    fn begin(address: SocketAddr, stream: &str, headers: &str, is_secure: bool) -> Self {
         let (path, query) = stream.split_once('?').unwrap_or((stream, ""));
         let request = format!("GET /{path}.flv?{query} HTTP/1.1\r\nhost: weir\r\n{headers}\r\n");
         let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             // Whether it ends well or is reset is told apart by what has come by then.
-            drop(play(address, &request, &shared).await);
+            drop(match is_secure {
+                true => play(secured(address).await, &request, &shared).await,
+                false => play(TcpStream::connect(address).await, &request, &shared).await,
+            });
             lock(&shared).ended = true;
         });
         Self { seen, task }
@@ -148,8 +166,19 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn play(address: SocketAddr, request: &str, seen: &Mutex<Seen>) -> io::Result<()> {
-    let mut socket = TcpStream::connect(address).await?;
+async fn secured(address: SocketAddr) -> io::Result<impl AsyncRead + AsyncWrite + Unpin> {
+    let connector = Trust::Anybody.connector().map_err(io::Error::other)?;
+    let socket = TcpStream::connect(address).await?;
+    let name = "localhost".try_into().map_err(io::Error::other)?;
+    connector.connect(name, socket).await
+}
+
+async fn play(
+    socket: io::Result<impl AsyncRead + AsyncWrite + Unpin>,
+    request: &str,
+    seen: &Mutex<Seen>,
+) -> io::Result<()> {
+    let mut socket = socket?;
     socket.write_all(request.as_bytes()).await?;
     let mut read = Vec::new();
     while socket.read_buf(&mut read).await? > 0 {

@@ -13,6 +13,7 @@ mod client_session;
 mod codec;
 mod flv_file;
 mod flv_tag;
+mod hls;
 mod memory;
 mod pieces;
 mod rtmp_peer;
@@ -29,6 +30,7 @@ pub use self::client_session::client_session;
 pub use self::codec::{codec_audio, codec_video};
 pub use self::flv_file::flv_file;
 pub use self::flv_tag::flv_tag;
+pub use self::hls::{hls_name, hls_query};
 pub use self::server_session::server_session;
 pub use self::to_amf0::to_amf0;
 pub use self::url::url;
@@ -47,6 +49,8 @@ pub const TARGETS: &[(&str, Harness)] = &[
     ("codec_video", codec_video),
     ("flv_file", flv_file),
     ("flv_tag", flv_tag),
+    ("hls_name", hls_name),
+    ("hls_query", hls_query),
     ("server_session", server_session),
     ("to_amf0", to_amf0),
     ("url", url),

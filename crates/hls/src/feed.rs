@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use media::{Configuration, Cursor, ReadError, Ring, Start};
+use media::{Configuration, Cursor, Epoch, ReadError, Ring, Start};
 
-use crate::Packager;
+use crate::{Mode, Packager};
 
 /// Reads a ring for a [`Packager`], from where the playlist begins.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Feed {
     ring: Ring,
     cursor: Cursor,
     configuration: Arc<Configuration>,
+    /// The publish of the last tag.
+    epoch: Option<Epoch>,
 }
 
 impl Feed {
@@ -22,6 +24,7 @@ impl Feed {
             ring: ring.clone(),
             cursor,
             configuration: join.configuration,
+            epoch: None,
         }
     }
 
@@ -34,6 +37,17 @@ impl Feed {
         packager: &mut Packager,
         max: usize,
     ) -> Result<(usize, bool), ReadError> {
+        self.read_as(packager, max, |_| None)
+    }
+
+    /// Like [`read`](Self::read), where `mode` knows what each publish is cut for: asked in front
+    /// of the first tag of each.
+    pub fn read_as(
+        &mut self,
+        packager: &mut Packager,
+        max: usize,
+        mut mode: impl FnMut(Epoch) -> Option<Mode>,
+    ) -> Result<(usize, bool), ReadError> {
         let batch = self.cursor.read_at_most(max)?;
         let mut is_news = false;
         for tag in batch {
@@ -45,6 +59,11 @@ impl Feed {
                 };
                 self.configuration = now;
             }
+            if self.epoch.replace(tag.epoch) != Some(tag.epoch)
+                && let Some(mode) = mode(tag.epoch)
+            {
+                packager.set_mode(mode);
+            }
             is_news |= packager.push(tag, &self.configuration);
         }
         Ok((batch.len(), is_news))
@@ -53,6 +72,11 @@ impl Feed {
     /// Waits until [`read`](Self::read) has something to say.
     pub async fn ready(&mut self) {
         self.cursor.ready().await;
+    }
+
+    /// The number in the ring of the tag that is to be read next.
+    pub fn position(&self) -> u64 {
+        self.cursor.position()
     }
 
     /// How many tags there are to read.

@@ -69,6 +69,7 @@
 //! ```
 
 mod audience;
+mod bandwidth;
 mod config;
 mod cutter;
 mod directives;
@@ -84,13 +85,14 @@ mod tracks;
 mod window;
 
 pub use audience::{Audience, Sketch, SketchError};
+pub use bandwidth::{Bandwidth, Meter};
 pub use config::{Config, ConfigError, Mode};
 pub use cutter::Cutter;
 pub use directives::{DirectiveError, Directives};
 pub use feed::Feed;
 pub use names::{Container, INDEX, MEDIA, Name};
 pub use numbering::{Carried, LastKnown, Numbering};
-pub use packager::Packager;
+pub use packager::{Bounds, Packager};
 pub use playlist::{Playlist, Query, Variant};
 pub use segment::{Body, Init, Part, Segment};
 pub use window::{Answer, Found, Version, Window};

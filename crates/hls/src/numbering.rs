@@ -44,18 +44,29 @@ const YEAR_2025: i64 = 1_735_689_600 * 1_000_000_000;
 /// So many numbers go by in a second, for any stream: more than it has segments.
 pub(crate) const NUMBERS_PER_SECOND: i64 = 4;
 
+/// So many discontinuities go by in an hour: more than a stream has publishes, for long. They stay small since
+/// hls.js keeps a list with a place for each number from 0 on, and walks through it at each reload: hundreds
+/// of millions stop a browser for seconds each time.
+const DISCONTINUITIES_PER_HOUR: i64 = 12;
+
+const SECOND: i128 = 1_000_000_000;
+
 impl Numbering {
     /// The numbers of a publish whose predecessor may not be known, at `now` (nanoseconds of unix
-    /// time): four for each second since 2025, which no earlier publish can have reached. The
-    /// window begins empty.
+    /// time): four for each second since 2025, and twelve discontinuities for each hour, which no
+    /// earlier publish can have reached. The window begins empty.
     pub fn after_crash(last: Option<LastKnown>, now: i64) -> Self {
         let since = i128::from(now.saturating_sub(YEAR_2025).max(0));
-        let number = since * i128::from(NUMBERS_PER_SECOND) / 1_000_000_000;
-        let number = u64::try_from(number).unwrap_or(0);
-        let behind = |last: Option<u64>| number.max(last.map_or(0, |last| last.saturating_add(1)));
+        let behind = |count: i64, period: i128, last: Option<u64>| {
+            let number = since * i128::from(count) / period;
+            let number = u64::try_from(number).unwrap_or(0);
+            number.max(last.map_or(0, |last| last.saturating_add(1)))
+        };
+        let msn = last.map(|last| last.msn);
+        let discontinuity = last.map(|last| last.discontinuity);
         Self {
-            msn: behind(last.map(|last| last.msn)),
-            discontinuity: behind(last.map(|last| last.discontinuity)),
+            msn: behind(NUMBERS_PER_SECOND, SECOND, msn),
+            discontinuity: behind(DISCONTINUITIES_PER_HOUR, 3600 * SECOND, discontinuity),
             not_before: None,
             carried: None,
         }
@@ -97,7 +108,8 @@ mod tests {
     #[test]
     fn numbers_after_a_crash_are_beyond_all_that_were() {
         let at = |seconds: i64| Numbering::after_crash(None, YEAR_2025 + seconds * SECOND);
-        assert_eq!((at(10).msn, at(10).discontinuity), (40, 40));
+        assert_eq!((at(10).msn, at(10).discontinuity), (40, 0));
+        assert_eq!((at(3600).msn, at(3600).discontinuity), (14_400, 12));
         assert!(!at(10).carries_on());
         // Of half a second too.
         let later = Numbering::after_crash(None, YEAR_2025 + 21 * SECOND / 2);
@@ -111,7 +123,9 @@ mod tests {
             discontinuity: 7,
         };
         let behind = Numbering::after_crash(Some(last), YEAR_2025 + 10 * SECOND);
-        assert_eq!((behind.msn, behind.discontinuity), (101, 40));
+        assert_eq!((behind.msn, behind.discontinuity), (101, 8));
+        let behind = Numbering::after_crash(Some(last), YEAR_2025 + 3600 * SECOND);
+        assert_eq!((behind.msn, behind.discontinuity), (14_400, 12));
     }
 
     #[test]

@@ -12,12 +12,24 @@ use crate::segment::{Init, Progress, Segment};
 use crate::window::Window;
 use open::Open;
 
-/// No segment may hold more bytes of frames. One that does is given up: sixty seconds at
-/// 30 Mbit/s are less.
-const MAX_SEGMENT_BYTES: usize = 256 << 20;
+/// How much a packager may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of frames in one segment. One that gets more is given up.
+    pub segment: usize,
+    /// Bytes of all segments together. The oldest go, unless it is one alone.
+    pub all: usize,
+}
 
-/// All segments together hold no more, unless it is one alone.
-const MAX_BYTES: usize = 1 << 30;
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            // Sixty seconds at 30 Mbit/s are less.
+            segment: 256 << 20,
+            all: 1 << 30,
+        }
+    }
+}
 
 /// Makes parts, segments and what players need before them out of the tags of a stream, as their
 /// [cuts](media::Cut) say.
@@ -40,17 +52,37 @@ pub struct Packager {
     open: Option<Open>,
     /// The publish that the newest tag belongs to.
     epoch: Epoch,
+    bounds: Bounds,
+    /// Segments that grew too large.
+    given_up: u64,
 }
 
 impl Packager {
     /// A packager of a stream that is cut for `mode`.
     pub fn new(mode: Mode) -> Self {
+        Self::within(mode, Bounds::default())
+    }
+
+    /// Like [`new`](Self::new), with bounds of its own.
+    pub fn within(mode: Mode, bounds: Bounds) -> Self {
         Self {
             mode,
             window: Window::default(),
             open: None,
             epoch: Epoch::default(),
+            bounds,
+            given_up: 0,
         }
+    }
+
+    /// How many segments were given up so far because they grew too large.
+    pub fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// What the next segment is cut for.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// From the next segment on, the stream is cut for `mode`: a later publish may be, by an
@@ -83,7 +115,8 @@ impl Packager {
             && open.epoch == tag.epoch
         {
             open.add(tag, configuration);
-            if open.bytes > MAX_SEGMENT_BYTES {
+            if open.bytes > self.bounds.segment {
+                self.given_up += 1;
                 return self.tear();
             }
         }
@@ -134,7 +167,7 @@ impl Packager {
             parts: Vec::new(),
             progress: Progress::Filling,
         };
-        self.window.begin(segment, MAX_BYTES);
+        self.window.begin(segment, self.bounds.all);
         self.open = Some(open);
         true
     }

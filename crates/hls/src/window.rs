@@ -5,6 +5,7 @@ mod wanted;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::segment::{Part, Progress, Segment};
 
@@ -58,6 +59,12 @@ impl Window {
     /// Whether the stream has ended: nothing is added any more.
     pub fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// How long a segment may be at most, as the newest says; `None` while there is none.
+    pub fn target(&self) -> Option<Duration> {
+        let newest = self.segments.back()?;
+        Some(newest.mark.target)
     }
 
     /// The newest version of the media playlist; `None` while there is nothing to list.

@@ -36,7 +36,7 @@ fn a_publish_that_carries_on_keeps_the_window_behind_a_discontinuity() {
     let numbers: Vec<_> = listed
         .segments
         .iter()
-        .map(|it| it.discontinuity - FIRST)
+        .map(|it| it.discontinuity - DISCONTINUITY)
         .collect();
     assert_eq!(numbers, [0, 0, 0, 1, 1, 1]);
     // The tail of the first publish is all there is of it.

@@ -30,7 +30,7 @@ fn a_low_latency_playlist_looks_like_this() {
         PART-HOLD-BACK=0.630000\n\
         #EXT-X-PART-INF:PART-TARGET=0.210000\n\
         #EXT-X-MEDIA-SEQUENCE:{a}\n\
-        #EXT-X-DISCONTINUITY-SEQUENCE:{a}\n\
+        #EXT-X-DISCONTINUITY-SEQUENCE:{DISCONTINUITY}\n\
         #EXT-X-INDEPENDENT-SEGMENTS\n\
         #EXT-X-MAP:URI=\"1.1-4-init.mp4\"\n\
         #EXT-X-PROGRAM-DATE-TIME:2025-06-15T15:06:40.000Z\n\
@@ -71,7 +71,7 @@ fn playlists_of_whole_segments_look_like_this() {
             #EXT-X-TARGETDURATION:4\n\
             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=24.0,HOLD-BACK=12.0\n\
             #EXT-X-MEDIA-SEQUENCE:{a}\n\
-            #EXT-X-DISCONTINUITY-SEQUENCE:{a}\n\
+            #EXT-X-DISCONTINUITY-SEQUENCE:{DISCONTINUITY}\n\
             #EXT-X-INDEPENDENT-SEGMENTS\n\
             {map}\
             #EXT-X-PROGRAM-DATE-TIME:2025-06-15T15:06:40.000Z\n\

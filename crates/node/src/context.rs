@@ -9,6 +9,7 @@ use crate::auth::Auth;
 use crate::cluster::Leave;
 use crate::config::{Config, Role};
 use crate::headroom::{self, Headroom};
+use crate::hls;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) membership: Membership,
     pub(crate) feuds: Feuds,
     pub(crate) leave: Leave,
+    /// The streams that are packaged here.
+    pub(crate) hls: Arc<hls::Table>,
     /// How many processors may run at once.
     pub(crate) workers: usize,
 }
@@ -50,6 +53,7 @@ impl Context {
             membership,
             feuds: Feuds::default(),
             leave: Leave::default(),
+            hls: Arc::default(),
             workers,
             config,
         }

@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::config::{Config, Listen, Problem, advertised, certificate, public_url};
 use crate::connection::{Accepted, Speaks};
 use crate::context::Context;
+use crate::hls;
 use crate::keeper::Place;
 use crate::listener::Endpoint;
 use crate::membership::Membership;
@@ -252,6 +253,15 @@ impl Node {
             Some(_) => Ok(()),
             None => Err(stream::Refusal::NotFound(key).into()),
         }
+    }
+
+    /// The stream over HLS that is asked for, once it is known to exist: there may be nothing of it here yet.
+    ///
+    /// # Errors
+    ///
+    /// What who asks is told.
+    pub async fn hls(&self, request: &hls::Request) -> Result<hls::Stream, Refused> {
+        hls::ask(&self.inner.context, &self.inner.actor, request).await
     }
 
     /// Ends a stream and disconnects its publisher.

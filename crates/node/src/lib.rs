@@ -29,6 +29,7 @@ mod format;
 mod gate;
 mod handle;
 mod headroom;
+pub mod hls;
 mod keeper;
 mod listener;
 mod locate;

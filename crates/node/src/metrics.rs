@@ -16,10 +16,13 @@ use metrics::{
 use crate::format::Format;
 use crate::gate::Reason;
 use crate::headroom::Resource;
+use crate::hls;
 
 /// The handles of one node.
 pub(crate) struct Metrics {
     players: [Players; Format::ALL.len()],
+    /// Of those who watch over HLS.
+    hls: Players,
     /// What was sent, over all protocols, where it can be read.
     sent: Arc<AtomicU64>,
     skipped_video: Counter,
@@ -62,7 +65,8 @@ impl Metrics {
             |reason: &'static str| counter!("weir_tags_dropped_total", "reason" => reason);
         let tags = |kind: &'static str| counter!("weir_tags_total", "kind" => kind);
         Metrics {
-            players: Format::ALL.map(Players::of),
+            players: Format::ALL.map(|format| Players::of(format.protocol())),
+            hls: Players::of(hls::PROTOCOL),
             sent: Arc::default(),
             skipped_video: dropped("slow_viewer"),
             not_wanted: dropped("not_wanted"),
@@ -111,6 +115,27 @@ impl Metrics {
 
     pub(crate) fn joined(&self, format: Format, after: Duration) {
         self.players(format).join.record(after.as_secs_f64());
+    }
+
+    /// Of the viewers over HLS that there are.
+    pub(crate) fn hls_viewers(&self) -> Gauge {
+        self.hls.there.clone()
+    }
+
+    /// So many bytes were sent to viewers over HLS.
+    pub(crate) fn hls_sent(&self, bytes: usize) {
+        self.hls.egress.increment(bytes as u64);
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Somebody who asked over HLS so long ago may play.
+    pub(crate) fn hls_joined(&self, after: Duration) {
+        self.hls.join.record(after.as_secs_f64());
+    }
+
+    /// A segment was not made.
+    pub(crate) fn hls_torn(&self, reason: &'static str) {
+        counter!("weir_hls_torn_total", "reason" => reason).increment(1);
     }
 
     /// A tag was left out for a player.
@@ -207,8 +232,7 @@ impl Metrics {
 }
 
 impl Players {
-    fn of(format: Format) -> Players {
-        let protocol = format.protocol();
+    fn of(protocol: &'static str) -> Players {
         Players {
             there: gauge!("weir_subscribers", "protocol" => protocol),
             egress: counter!("weir_egress_bytes_total", "protocol" => protocol),
@@ -263,6 +287,10 @@ fn describe() {
     describe_counter!(
         "weir_lookups_spared_total",
         "Plays of streams that were looked for in vain a moment ago"
+    );
+    describe_counter!(
+        "weir_hls_torn_total",
+        "Segments that were not made: too large, or their packager too slow"
     );
     describe_gauge!("weir_draining", "1 while the node drains");
     describe_gauge!(

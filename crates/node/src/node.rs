@@ -23,7 +23,7 @@ use crate::connection::{self, Accepted, Connection, Speaks};
 use crate::context::Context;
 use crate::pump::Pump;
 use crate::stream::{
-    self, LendRequest, PublishReply, PublishRequest, Refusal, ReleaseRequest, Stream,
+    self, HlsReply, LendRequest, PublishReply, PublishRequest, Refusal, ReleaseRequest, Stream,
     SubscribeReply, SubscribeRequest,
 };
 use absent::Absent;
@@ -36,6 +36,8 @@ pub(crate) enum Message {
     Accepted(Accepted),
     Publish(StreamKey, PublishRequest, PublishReply),
     Subscribe(StreamKey, SubscribeRequest, SubscribeReply),
+    /// Somebody asks over HLS for a stream that is not packaged here yet.
+    Hls(StreamKey, HlsReply),
     /// Another node wants to pull a stream from here.
     Lend(LendRequest),
     /// Another node wants a key.
@@ -165,6 +167,10 @@ impl Actor for Node {
             Message::Subscribe(key, request, reply) => {
                 state.subscribe(&myself, key, request, reply).await;
             }
+            Message::Hls(key, reply) => match state.for_players(&myself, key).await {
+                Ok(stream) => drop(stream.cast(stream::Message::Hls(reply))),
+                Err(refusal) => drop(reply.send(Err(refusal))),
+            },
             Message::Lend(request) => match state.known(&request.subscribe.key) {
                 Some(stream) => drop(stream.cast(stream::Message::Lend(request))),
                 None => {
@@ -354,24 +360,28 @@ impl State {
         request: SubscribeRequest,
         reply: SubscribeReply,
     ) {
-        let waits = !self.context.config.play.wait.is_zero();
-        let may_be = if self.context.membership.relay.is_none() {
-            waits
-        } else {
-            waits || !self.absent.holds(&key, Instant::now())
-        };
-        let stream = if may_be || self.streams.contains_key(&key) {
-            self.stream(myself, key, true).await
-        } else {
-            if self.context.membership.relay.is_some() {
-                self.context.metrics.known_absent();
-            }
-            Err(Refusal::NotFound(key))
-        };
-        match stream {
+        match self.for_players(myself, key).await {
             Ok(stream) => drop(stream.cast(stream::Message::Subscribe(request, reply))),
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
+    }
+
+    /// The stream of a key that somebody wants to watch, unless it is known that nobody publishes it.
+    async fn for_players(
+        &mut self,
+        myself: &ActorRef<Message>,
+        key: StreamKey,
+    ) -> Result<ActorRef<stream::Message>, Refusal> {
+        let waits = !self.context.config.play.wait.is_zero();
+        let is_alone = self.context.membership.relay.is_none();
+        let may_be = waits || !is_alone && !self.absent.holds(&key, Instant::now());
+        if may_be || self.streams.contains_key(&key) {
+            return self.stream(myself, key, true).await;
+        }
+        if !is_alone {
+            self.context.metrics.known_absent();
+        }
+        Err(Refusal::NotFound(key))
     }
 
     /// The stream of a key if there is one, for a request that is about to be put to it.

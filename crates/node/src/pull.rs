@@ -20,7 +20,7 @@ use tracing::Span;
 
 use crate::context::Context;
 use crate::pump::Pump;
-use crate::stream;
+use crate::stream::{self, Book};
 pub(crate) use clocks::Clocks;
 use feed::Feed;
 
@@ -29,7 +29,11 @@ pub(crate) struct Arguments {
     pub(crate) context: Arc<Context>,
     pub(crate) key: StreamKey,
     pub(crate) ring: Ring,
+    /// For what the origin says of what comes in.
+    pub(crate) book: Book,
     pub(crate) stream: ActorRef<stream::Message>,
+    /// Somebody has the stream, though the directory may not have heard of it yet.
+    pub(crate) is_known: bool,
     pub(crate) span: Span,
 }
 
@@ -92,12 +96,15 @@ impl Actor for Pull {
             context,
             key,
             ring,
+            book,
             stream,
+            is_known,
             span,
         } = arguments;
         let look = Arc::new(Notify::new());
         let (viewers, watched) = watch::channel(Viewers::default());
-        let feed = Feed::new(context, key, ring, stream, Arc::clone(&look), watched);
+        let feed = Feed::new(context, key, (ring, book), stream, Arc::clone(&look), watched);
+        let feed = if is_known { feed.of_known() } else { feed };
         let pump = Pump::reporting(
             tracing::Instrument::instrument(feed.run(), span),
             move |end| {

@@ -1,11 +1,14 @@
 //! One stream of this node: its ring, its publisher here or its pull from elsewhere, and its players.
 //!
 //! Started by the [`Node`](crate::node) for the first who asks. Ends when it has no publisher, none
-//! is waited for, and its players are gone. Decides who may publish; never touches a tag.
+//! is waited for, and its players are gone. Has a packager while somebody asks over HLS. Decides who may publish; never touches a tag.
 
+mod book;
 mod claiming;
 mod feuds;
 mod lending;
+mod measured;
+mod over_hls;
 mod publishing;
 mod pulling;
 mod snapshot;
@@ -31,9 +34,12 @@ use crate::pull;
 use crate::seat::Seat;
 use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
+pub(crate) use book::Book;
 pub(crate) use feuds::Feuds;
 use lending::Lent;
 pub(crate) use lending::{LendRequest, ReleaseRequest};
+pub(crate) use over_hls::HlsReply;
+use over_hls::{Asker, Packaged};
 use publishing::{Claiming, Current, Newcomer, Waiting};
 use pulling::Pulled;
 use standby::Standby;
@@ -50,6 +56,8 @@ pub(crate) enum Message {
     Publish(PublishRequest, PublishReply),
     /// The directory, or who had the key, has answered to this question.
     Claimed(u64, Option<Result<claiming::Claimed, Refusal>>),
+    /// The window of the stream is to be here before the key is.
+    WantWindow,
     /// The key is another node's.
     ClaimLost(Option<Arc<DirectoryHeld>>),
     /// The publisher of this epoch is gone.
@@ -61,6 +69,14 @@ pub(crate) enum Message {
     /// The time to come back is over for the publisher of this epoch.
     GraceOver(Epoch),
     Subscribe(SubscribeRequest, SubscribeReply),
+    /// Somebody asks over HLS, and nothing is packaged yet.
+    Hls(HlsReply),
+    /// The longest wait for a first publisher is over for somebody who asked over HLS.
+    HlsWaitOver,
+    /// Look whether anybody still asks over HLS.
+    LookAtHls,
+    /// A packager that failed is started again.
+    StartPackager,
     /// The longest wait for a first publisher is over for this player.
     WaitOver(ActorId),
     /// From its pull.
@@ -97,6 +113,8 @@ pub(crate) enum Message {
     PanicSubscriber,
     #[cfg(test)]
     PanicPublisher,
+    #[cfg(test)]
+    PanicPackager,
 }
 
 /// Who wants to publish.
@@ -162,6 +180,10 @@ pub(crate) enum Refusal {
     Unreachable { key: StreamKey, node: String },
     #[error("this node is an edge, for players; publish to {0}")]
     Edge(String),
+    #[error("{0} is not there over HLS, which is off where it is published (hls.mode); play it over RTMP or HTTP-FLV")]
+    NotOverHls(StreamKey),
+    #[error("too many wait for {0}; try again")]
+    TooManyAsk(StreamKey),
     #[error("nobody publishes {0}")]
     NotFound(StreamKey),
     #[error("{key} has its limit of {limit} viewers (limits.viewers_per_stream); try again later")]
@@ -202,6 +224,12 @@ pub(crate) struct State {
     /// Players of whom it is not known yet whether there is anything to play.
     asking: Vec<(SubscribeRequest, SubscribeReply)>,
     lent: Lent,
+    /// What is known of the publishes in the ring.
+    book: Book,
+    /// While somebody asks over HLS.
+    hls: Option<Packaged>,
+    hls_asking: Vec<Asker>,
+    looks_at_hls: bool,
     subscribers: Vec<ActorRef<subscriber::Message>>,
     /// What there is to say of them.
     viewers: Vec<Subscribed>,
@@ -246,6 +274,7 @@ impl Actor for Stream {
             max_gop_bytes: limits.max_gop_bytes,
             ..media::Limits::default()
         });
+        let book = Book::default();
         Ok(State {
             span: info_span!("stream", %key),
             fanout: Arc::new(Fanout::new(ring.clone(), Arc::clone(&context))),
@@ -266,7 +295,11 @@ impl Actor for Stream {
             record: None,
             pulled: None,
             asking: Vec::new(),
-            lent: Lent::default(),
+            lent: Lent::new(book.clone()),
+            book,
+            hls: None,
+            hls_asking: Vec::new(),
+            looks_at_hls: false,
             subscribers: Vec::new(),
             viewers: Vec::new(),
             warm: false,
@@ -291,6 +324,11 @@ impl Actor for Stream {
             Message::Claimed(claiming, answer) => {
                 state.claimed(&myself, claiming, answer).await;
             }
+            Message::WantWindow => {
+                if state.claiming.is_some() {
+                    state.want_window(&myself).await;
+                }
+            }
             Message::ClaimLost(to) => state.claim_lost(&myself, to).await,
             Message::PublisherLeft(epoch) => state.publisher_left(&myself, epoch).await,
             Message::Look => state.look(&myself).await,
@@ -311,6 +349,14 @@ impl Actor for Stream {
                 state.requests += 1;
                 state.asked_to_subscribe(&myself, request, reply).await;
             }
+            Message::Hls(reply) => {
+                state.requests += 1;
+                state.asked_over_hls(&myself, reply).await;
+            }
+            // They are answered after each message.
+            Message::HlsWaitOver => {}
+            Message::LookAtHls => state.look_at_hls(&myself),
+            Message::StartPackager => state.start_packager(&myself).await,
             Message::WaitOver(id) => state.wait_over(id),
             Message::Pulled(news) => state.pulled(&myself, news).await,
             Message::Changed => {
@@ -378,7 +424,10 @@ impl Actor for Stream {
                     current.peer.post(crate::peer::Command::Panic);
                 }
             }
+            #[cfg(test)]
+            Message::PanicPackager => state.panic_packager(),
         }
+        state.answer_over_hls(&myself).await;
         state.settle(&myself);
         Ok(())
     }
@@ -402,6 +451,7 @@ impl Actor for Stream {
         if state.pull_is(gone) {
             state.pull_stopped(&myself).await;
         }
+        state.packager_gone(&myself, gone);
         let before = state.subscribers.len();
         state
             .subscribers
@@ -409,6 +459,7 @@ impl Actor for Stream {
         state.viewers.retain(|viewer| viewer.id != gone);
         if state.subscribers.len() != before {
             state.tell_viewers();
+            state.tell_players();
         }
         state.settle(&myself);
         Ok(())
@@ -443,7 +494,7 @@ impl State {
             return Err(Refusal::NotFound(self.key.clone()));
         }
         let limit = self.context.config.limits.viewers_per_stream;
-        if limit > 0 && self.subscribers.len() >= limit {
+        if limit > 0 && self.subscribers.len() + self.viewers_over_hls() >= limit {
             return Err(Refusal::Full {
                 key: self.key.clone(),
                 limit,
@@ -473,6 +524,7 @@ impl State {
         });
         self.subscribers.push(subscriber.clone());
         self.tell_viewers();
+        self.tell_players();
         if expected {
             let id = subscriber.get_id();
             drop(myself.send_after(wait, move || Message::WaitOver(id)));
@@ -512,6 +564,7 @@ impl State {
             let again = node::Message::Subscribe(self.key.clone(), request, reply);
             drop(self.node.cast(again));
         }
+        self.end_over_hls(myself);
         self.dismiss_standby(why);
         let claiming = self.claiming.take().and_then(Claiming::into_request);
         self.lend_to_those_who_wait(myself);
@@ -538,12 +591,15 @@ impl State {
             && self.waiting.is_empty()
             && self.claiming.is_none()
             && self.standby.is_none()
+            && !self.is_watched_over_hls()
             && !self.warm
     }
 
     /// After each message: a stream that nobody needs goes.
     fn settle(&mut self, myself: &ActorRef<Message>) {
         match self.phase {
+            // What was packaged stays for a while.
+            Phase::Over if self.hls.is_some() => {}
             Phase::Over if self.subscribers.is_empty() && self.waiting.is_empty() => {
                 myself.stop(None);
             }

@@ -1,6 +1,7 @@
 //! The actors together, over real sockets: who takes whom along when something fails.
 
 mod cluster;
+mod hls;
 pub(crate) mod pair;
 mod standby;
 mod watch;

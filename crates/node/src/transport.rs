@@ -66,6 +66,8 @@ thread_local! {
 const READ: usize = 64 << 10;
 /// Room for what had begun, which is the greater part of a handshake at most.
 const SPARE: usize = 4 << 10;
+/// What a pipe within the process may hold.
+const PIPE: usize = 32 << 10;
 
 impl Transport {
     /// Of an accepted socket. With TLS, the handshake runs as bytes arrive.
@@ -91,6 +93,8 @@ impl Transport {
         let (near, far) = std::os::unix::net::UnixStream::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
+        // What it holds is no lag yet, so it holds little; the system doubles this for its own needs.
+        socket2::SockRef::from(&near).set_send_buffer_size(PIPE)?;
         // Nothing here asks a socket for more than any stream of bytes can do; what only TCP can is optional.
         let near = std::net::TcpStream::from(OwnedFd::from(near));
         let near = Transport::Plain(TcpStream::from_std(near)?);
@@ -100,7 +104,11 @@ impl Transport {
     /// We gather writes ourselves, so none shall wait in the kernel. And a slow reader shall show as lag
     /// in our ring, which has a policy, not as megabytes in the kernel, which keeps so many bytes unsent.
     pub(crate) fn prepare(&self, keep: usize) -> io::Result<()> {
-        self.socket().set_nodelay(true)?;
+        match self.socket().set_nodelay(true) {
+            // A pipe has bounds of its own.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(()),
+            set => set?,
+        }
         let keep = u32::try_from(keep).unwrap_or(u32::MAX);
         socket2::SockRef::from(self.socket()).set_tcp_notsent_lowat(keep)
     }

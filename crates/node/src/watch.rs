@@ -169,7 +169,8 @@ impl Request {
 }
 
 impl Refused {
-    pub(crate) fn new(kind: RefusalKind, sentence: impl Into<String>) -> Refused {
+    /// One of that kind; where it helps to try again, with a word on when.
+    pub fn new(kind: RefusalKind, sentence: impl Into<String>) -> Refused {
         let retry = || Duration::from_secs(1) + RETRY.mul_f64(chance::number());
         Refused {
             kind,
@@ -205,7 +206,7 @@ impl From<TurnedAway> for Refused {
 impl From<stream::Refusal> for Refused {
     fn from(refusal: stream::Refusal) -> Refused {
         let kind = match refusal {
-            stream::Refusal::NotFound(_) => RefusalKind::NotFound,
+            stream::Refusal::NotFound(_) | stream::Refusal::NotOverHls(_) => RefusalKind::NotFound,
             _ => RefusalKind::Unavailable,
         };
         Refused::new(kind, refusal.to_string())

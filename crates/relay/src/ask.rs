@@ -26,6 +26,8 @@ pub struct Released {
     pub carry_on: Option<CarryOn>,
     /// Whether the window can still be pulled from the holder.
     pub window: bool,
+    /// How many tags the last epoch has, now that none is added; 0 where that is not known.
+    pub tags: u64,
 }
 
 /// Where the numbers of segments go on.

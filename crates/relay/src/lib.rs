@@ -37,6 +37,7 @@
 //!         let feed = Feed {
 //!             ring: self.0.clone(),
 //!             describe: Arc::new(|_epoch| relay::About::default()),
+//!             changes: watch::channel(()).1,
 //!             notices: self.1.subscribe(),
 //!             viewers: Box::new(|viewers| println!("{} watch", viewers.total())),
 //!             guard: Box::new(()),

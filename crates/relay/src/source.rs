@@ -63,6 +63,8 @@ pub struct Feed {
     pub ring: Ring,
     /// What to say about an epoch of the ring. Called on the way of the tags: it must not wait.
     pub describe: Arc<dyn Fn(Epoch) -> About + Send + Sync>,
+    /// Told when there may be something else to say about an epoch.
+    pub changes: watch::Receiver<()>,
     /// What happens beside the tags.
     pub notices: watch::Receiver<Notice>,
     /// Told how many watch at the edge.

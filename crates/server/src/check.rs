@@ -89,20 +89,28 @@ fn open(settings: &Settings) -> Vec<String> {
 
 /// Who may use the API.
 fn api(settings: &Settings) -> Vec<String> {
+    if settings.node.auth.admin_key.is_some() {
+        return Vec::new();
+    }
     let web = &settings.web;
-    let (key, listen) = match &web.admin.listen {
-        Some(listen) => ("admin.listen", Some(listen)),
-        None => ("http.listen", web.http.listen.as_ref()),
+    let listens = match &web.admin.listen {
+        Some(listen) => vec![("admin.listen", Some(listen))],
+        None => vec![
+            ("http.listen", web.http.listen.as_ref()),
+            ("https.listen", web.https.listen.as_ref()),
+        ],
     };
-    let is_closed = settings.node.auth.admin_key.is_some();
-    let listen = listen.filter(|listen| !is_closed && !is_loopback(listen));
-    let note = listen.map(|listen| {
+    let open = listens
+        .into_iter()
+        .filter_map(|(key, listen)| Some((key, listen?)))
+        .filter(|(_, listen)| !is_loopback(listen));
+    open.map(|(key, listen)| {
         format!(
             "anybody who reaches {listen} ({key}) may see stream keys and addresses in the API, \
              and may act through a proxy on this machine: auth.admin_key is not set"
         )
-    });
-    note.into_iter().collect()
+    })
+    .collect()
 }
 
 /// Whether nobody else reaches it, as far as its text tells.
@@ -151,6 +159,11 @@ mod tests {
             let notes = api_notes(&format!("[http]\nlisten = '{open}'"));
             assert_eq!(notes.len(), 1, "{open}");
         }
+        let both = "[tls]\ncert = 'c'\nkey = 'k'\n[https]\nlisten = ':443'";
+        let [_, note] = &api_notes(both)[..] else {
+            panic!("two notes")
+        };
+        assert!(note.contains("reaches :443 (https.listen)"), "{note}");
         let moved = api_notes("[admin]\nlisten = ':9090'\n[http]\nlisten = '127.0.0.1:80'");
         assert!(
             moved[0].contains("reaches :9090 (admin.listen)"),

@@ -62,8 +62,8 @@ struct Setting {
 }
 
 /// The sections that are named in the documentation and not built yet.
-const COMING: [&str; 10] = [
-    "forward", "hooks", "https", "metrics", "otel", "record", "rule", "srt", "storage", "webrtc",
+const COMING: [&str; 9] = [
+    "forward", "hooks", "metrics", "otel", "record", "rule", "srt", "storage", "webrtc",
 ];
 
 /// Reads all layers; every fault in them is reported, not just the first.

@@ -35,13 +35,13 @@ impl Settings {
                 .filter_map(|section| table.remove_entry(*section));
             taken.collect()
         };
-        let web = take(&["http", "admin"]);
+        let web = take(&["http", "https", "admin"]);
         let own = take(&["log"]);
-        Ok(Self {
-            node: table.try_into()?,
-            web: web.try_into()?,
-            own: own.try_into()?,
-        })
+        let node: node::Config = table.try_into()?;
+        let mut web: web::Config = web.try_into()?;
+        web.tls = node.tls.clone();
+        let own = own.try_into()?;
+        Ok(Self { node, web, own })
     }
 
     /// All values, secrets masked.
@@ -80,6 +80,7 @@ impl Settings {
             ("rtmps.listen", &self.node.rtmps.listen),
             ("relay.listen", &relay),
             ("http.listen", &self.web.http.listen),
+            ("https.listen", &self.web.https.listen),
             ("admin.listen", &self.web.admin.listen),
         ];
         let mut problems = Vec::new();

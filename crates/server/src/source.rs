@@ -52,6 +52,10 @@ impl web::Source for NodeSource {
         self.node.may_watch(request).await
     }
 
+    async fn hls(&self, request: &node::hls::Request) -> Result<node::hls::Stream, Refused> {
+        self.node.hls(request).await
+    }
+
     async fn order(&self, order: Order) -> Result<Done, Refusal> {
         self.node.order_cluster(order).await
     }

@@ -81,6 +81,12 @@ impl Recipe {
         video: "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 25 -b:v 150k -pix_fmt yuv420p",
         ..Self::H264_AAC
     };
+    /// AV1 and Opus.
+    pub const AV1_OPUS: Self = Self {
+        name: "av1-opus",
+        audio: Some(OPUS),
+        ..Self::AV1_AAC
+    };
     /// VP9 and Opus.
     pub const VP9_OPUS: Self = Self {
         name: "vp9-opus",

@@ -119,11 +119,13 @@ pub fn vlc(arguments: &[&str], home: &Path) -> Program {
 /// GStreamer, decoding a stream in H.264 and AAC; complaints go to its standard error.
 pub fn gstreamer_decodes(url: &str) -> Program {
     let location = format!("location={url}");
-    let source = match url.starts_with("http") {
-        true => "souphttpsrc",
-        false => "rtmp2src",
+    let source: &[&str] = match url.split_once(':') {
+        Some(("http", _)) => &["souphttpsrc"],
+        // Whose certificates in tests are of our own making.
+        Some(("https", _)) => &["souphttpsrc", "ssl-strict=false"],
+        _ => &["rtmp2src"],
     };
-    let source = [source, &location, "!", "flvdemux", "name=flv"];
+    let source = [source, &[&location, "!", "flvdemux", "name=flv"]].concat();
     let video = [
         "flv.video",
         "!",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use node::config::forms::{address, count, duration, names};
-use node::config::{Key, Listen, Problem, Section};
+use node::config::{Key, Listen, Problem, Section, TlsConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::cors;
@@ -14,22 +14,52 @@ use crate::cors;
 pub struct Config {
     /// What the world sees.
     pub http: HttpConfig,
+    /// The same through TLS.
+    pub https: HttpsConfig,
     /// What only operators see.
     pub admin: AdminConfig,
+    /// The certificate for it, which has a section of its own among those of the node.
+    #[serde(skip)]
+    pub tls: TlsConfig,
 }
 
 node::section! {
     /// HTTP.
     HttpConfig: "http" {
-        /// Where HTTP is served: players (`/app/name.flv`), `/health`, `/ready`, `/metrics`, `/api`.
+        /// Where HTTP is served: players (HLS, `/app/name.flv`), `/health`, `/ready`, `/metrics`, `/api`.
         listen: Option<Listen> = Some(Listen::any(8080)), "address";
-        /// Connections at a time, here and at `admin.listen` each; further ones wait. 0 is no limit. Those
-        /// of FLV players count in `limits.connections` instead.
-        connections: usize = 1024, "count";
-        /// A request's head must be there within this, the next one on the same connection too.
+        /// Connections at a time, here and at `https.listen` together, and as many at `admin.listen`. For one
+        /// more, the one leaves on which nothing was under way for longest, of the address that has most. Where
+        /// all are in use, further ones are told so, and get answers to `/health` and `/ready` alone. Those of
+        /// FLV players count in `limits.connections` instead. Three quarters of the descriptors that the system
+        /// allows is the most there can be; 0 is that.
+        connections: usize = 50_000, "count";
+        /// Of these, so many from one address. For one more, one of its own leaves, and where all are in
+        /// use it is refused. Viewers behind one balancer or one NAT have one address, so there is no limit
+        /// unless set.
+        connections_per_address: usize = 0, "count";
+        /// Requests of HLS players that wait for what is to come, at a time; further ones are refused. 0 is no limit.
+        waiting: usize = 50_000, "count";
+        /// The head of a first request must be there within this, and that of a later one from its first byte on.
         header_timeout: Duration = Duration::from_secs(30), "duration";
+        /// A connection is closed when nothing was under way on it for so long. Let balancers give up theirs sooner.
+        idle_timeout: Duration = Duration::from_secs(75), "duration";
         /// Web pages of these origins (`https://example.org`) may play; `*` is any.
         allow_origins: Vec<String> = vec!["*".to_owned()], "names";
+    }
+}
+
+node::section! {
+    /// HTTP through TLS.
+    HttpsConfig: "https" {
+        /// Where the same is served through TLS, by HTTP/2 and HTTP/1.1; needs `tls.cert` and `tls.key`.
+        listen: Option<Listen> = None, "address";
+        /// The TLS handshake must end within this.
+        handshake_timeout: Duration = Duration::from_secs(10), "duration";
+        /// Handshakes under way at a time. For one more, the oldest is broken off, of the address that has most.
+        handshakes: usize = 1000, "count";
+        /// Requests at a time on one connection of HTTP/2.
+        streams: usize = 128, "count";
     }
 }
 
@@ -45,19 +75,38 @@ impl Config {
     /// The reference of all keys.
     #[must_use]
     pub fn keys() -> Vec<Key> {
-        [HttpConfig::keys(), AdminConfig::keys()].concat()
+        [HttpConfig::keys(), HttpsConfig::keys(), AdminConfig::keys()].concat()
     }
 
     /// What must be changed before it can be served.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
+        let problem = |key, what: String| Problem {
+            key,
+            entry: None,
+            what,
+        };
         let origins = self.http.allow_origins.iter();
         let wrong = origins.filter(|origin| !cors::is_origin(origin));
-        let problem = |origin: &String| Problem {
-            key: "http.allow_origins",
-            entry: None,
-            what: format!("{origin:?} is no origin: write it as https://example.org:8443, or *"),
-        };
-        wrong.map(problem).collect()
+        let mut problems: Vec<_> = wrong
+            .map(|origin| {
+                let what = format!("{origin:?} is no origin: write it as https://example.org:8443, or *");
+                problem("http.allow_origins", what)
+            })
+            .collect();
+        for (key, value) in [
+            ("http.header_timeout", self.http.header_timeout),
+            ("http.idle_timeout", self.http.idle_timeout),
+            ("https.handshake_timeout", self.https.handshake_timeout),
+        ] {
+            if value.is_zero() {
+                let what = "0 would cut every peer; use a duration such as 30s";
+                problems.push(problem(key, what.to_owned()));
+            }
+        }
+        if self.https.listen.is_some() && self.tls.cert.is_none() && self.tls.key.is_none() {
+            problems.push(problem("https.listen", "needs tls.cert and tls.key".to_owned()));
+        }
+        problems
     }
 }

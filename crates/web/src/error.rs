@@ -77,6 +77,12 @@ impl Refusal {
         }
     }
 
+    /// The same, with a word on when to try again.
+    pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
     /// What was asked makes no sense.
     pub(crate) fn invalid(error: impl Into<String>) -> Self {
         Self::of(RefusalKind::Invalid, error.into())

@@ -4,10 +4,12 @@
 //! the node as soon as its request is understood, and is written there like that of an RTMP player. Only
 //! where that cannot be, since others share the connection (HTTP/2), its stream passes through here.
 
-mod head;
+mod chunks;
+pub(crate) mod head;
 mod pipe;
 mod upgrade;
 
+use std::io;
 use std::net::SocketAddr;
 
 use axum::body::Body;
@@ -15,6 +17,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use axum::response::IntoResponse;
 use bytes::{Bytes, BytesMut};
+use futures::stream;
 use node::Watch;
 use node::config::RESERVED_APPS;
 use node::watch::{self, Carrier, Socket};
@@ -164,7 +167,9 @@ async fn would<S: Source>(
     wish: Wish,
 ) -> Result<axum::response::Response, Refusal> {
     shared.source().may_watch(&wish.request).await?;
-    Ok(wish.accepted.map(|()| Body::empty()))
+    // Not one of no bytes: nobody knows how many there would be.
+    let endless = Body::from_stream(stream::empty::<io::Result<Bytes>>());
+    Ok(wish.accepted.map(|()| endless))
 }
 
 #[cfg(test)]

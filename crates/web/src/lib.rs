@@ -1,6 +1,6 @@
 //! Everything a node speaks over HTTP.
 //!
-//! So far: liveness, readiness, metrics, the API of the cluster, and players of FLV. What the answers say comes from a
+//! So far: liveness, readiness, metrics, the API of the cluster, and players of FLV and HLS. What the answers say comes from a
 //! [`Source`], so nothing here knows where a node keeps it; a player's connection is handed to it.
 //!
 //! ```no_run
@@ -17,6 +17,8 @@ mod config;
 mod cors;
 mod error;
 mod flv;
+mod hls;
+mod page;
 mod patience;
 mod percent;
 mod routes;

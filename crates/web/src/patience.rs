@@ -1,9 +1,9 @@
-//! A socket with a deadline for whoever is to read from it.
+//! A socket with a deadline for whoever is to read from it, that tells how things stand.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +16,38 @@ pub(crate) struct Patient<S> {
     patience: Duration,
     /// Runs while the peer takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
-    waits: Arc<AtomicBool>,
+    flow: Arc<Flow>,
+}
+
+/// How things stand on a socket, for who cannot reach it: the task that drives it, and no other.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    waits: AtomicBool,
+    starves: AtomicBool,
+    ends: AtomicBool,
+    read: AtomicU64,
+}
+
+impl Flow {
+    /// Whether something waits for the peer to take it.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Whether there was nothing left to be read.
+    pub(crate) fn starves(&self) -> bool {
+        self.starves.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is being shut down.
+    pub(crate) fn ends(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that have been read.
+    pub(crate) fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
 }
 
 impl<S> Patient<S> {
@@ -25,13 +56,13 @@ impl<S> Patient<S> {
             socket,
             patience,
             deadline: None,
-            waits: Arc::default(),
+            flow: Arc::default(),
         }
     }
 
-    /// Whether something waits for the peer to take it, for who cannot reach this any more.
-    pub(crate) fn waits(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.waits)
+    /// How things stand, for as long as it is there.
+    pub(crate) fn flow(&self) -> Arc<Flow> {
+        Arc::clone(&self.flow)
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -43,7 +74,8 @@ impl<S> Patient<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.waits.store(written.is_pending(), Ordering::Relaxed);
+        let waits = &self.flow.waits;
+        waits.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
             self.deadline = None;
             return written;
@@ -87,7 +119,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        self.flow.ends.store(true, Ordering::Relaxed);
+        // Within TLS that is something to be written too.
+        let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.wait_for(cx, shut)
     }
 }
 
@@ -97,7 +132,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        let bytes = buffer.filled().len() - before;
+        let flow = &self.flow;
+        flow.starves.store(read.is_pending(), Ordering::Relaxed);
+        flow.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        read
     }
 }
 

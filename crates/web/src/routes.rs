@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use node::Watch;
@@ -18,6 +18,8 @@ use crate::api;
 use crate::cors::Cors;
 use crate::error::Refusal;
 use crate::flv;
+use crate::page;
+use crate::hls::{self, Asked, Desk};
 
 /// The name of something that is checked, and what is wrong with it.
 pub type Check = (&'static str, Result<(), String>);
@@ -57,6 +59,12 @@ pub trait Source: Send + Sync + 'static {
         request: &watch::Request,
     ) -> impl Future<Output = Result<(), Refused>> + Send;
 
+    /// The stream over HLS that is asked for.
+    fn hls(
+        &self,
+        request: &node::hls::Request,
+    ) -> impl Future<Output = Result<node::hls::Stream, Refused>> + Send;
+
     /// Has something done, wherever in the cluster.
     fn order(&self, order: Order) -> impl Future<Output = Result<Done, status::Refusal>> + Send;
 }
@@ -76,6 +84,7 @@ pub(crate) enum Face {
 pub(crate) struct Shared<S> {
     source: Arc<S>,
     cors: Arc<Cors>,
+    hls: Arc<Desk>,
     start: Instant,
 }
 
@@ -87,6 +96,10 @@ impl<S> Shared<S> {
     pub(crate) fn cors(&self) -> &Cors {
         &self.cors
     }
+
+    pub(crate) fn hls(&self) -> &Desk {
+        &self.hls
+    }
 }
 
 impl<S> Clone for Shared<S> {
@@ -94,16 +107,23 @@ impl<S> Clone for Shared<S> {
         Self {
             source: Arc::clone(&self.source),
             cors: Arc::clone(&self.cors),
+            hls: Arc::clone(&self.hls),
             start: self.start,
         }
     }
 }
 
 /// The routes of one listener.
-pub(crate) fn router<S: Source>(face: Face, source: Arc<S>, cors: Arc<Cors>) -> Router {
+pub(crate) fn router<S: Source>(
+    face: Face,
+    source: Arc<S>,
+    cors: Arc<Cors>,
+    hls: Arc<Desk>,
+) -> Router {
     let shared = Shared {
         source,
         cors,
+        hls,
         start: Instant::now(),
     };
     // Balancers and probes ask every listener.
@@ -116,14 +136,25 @@ pub(crate) fn router<S: Source>(face: Face, source: Arc<S>, cors: Arc<Cors>) -> 
             .route("/api/ping", get(ping))
             .merge(api::routes(&shared));
     }
+    if face != Face::Admin {
+        router = router.merge(page::routes());
+    }
     // What players ask for is no path that a route could name.
     router = match face {
-        Face::Public | Face::All => router.fallback(flv::answer::<S>),
+        Face::Public | Face::All => router.fallback(play::<S>),
         Face::Admin => router.fallback(async || Refusal::NOT_FOUND),
     };
     router
         .method_not_allowed_fallback(async || Refusal::METHOD_NOT_ALLOWED)
         .with_state(shared)
+}
+
+/// Answers those who watch, and all who ask for what is not there.
+async fn play<S: Source>(shared: State<Shared<S>>, request: Request) -> Response {
+    match Asked::of(request.uri().path()) {
+        Some(asked) => hls::answer(&shared, asked, request).await,
+        None => flv::answer(shared, request).await,
+    }
 }
 
 #[derive(Serialize)]

@@ -87,6 +87,14 @@ impl Source for Stub {
         Ok(())
     }
 
+    async fn hls(&self, _request: &node::hls::Request) -> Result<node::hls::Stream, Refused> {
+        Err(Refused {
+            kind: RefusalKind::NotFound,
+            sentence: "nobody publishes it".to_owned(),
+            retry_after: None,
+        })
+    }
+
     async fn order(&self, order: Order) -> Result<Done, Refusal> {
         self.orders.lock().expect("no panic").push(order.clone());
         Ok(match order {

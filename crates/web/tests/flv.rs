@@ -61,6 +61,10 @@ impl Source for Host {
         self.0.may_watch(request).await
     }
 
+    async fn hls(&self, request: &node::hls::Request) -> Result<node::hls::Stream, Refused> {
+        self.0.hls(request).await
+    }
+
     async fn order(&self, order: Order) -> Result<Done, Refusal> {
         self.0.order_cluster(order).await
     }
@@ -318,6 +322,7 @@ async fn refusals_are_answers_like_any_other() {
         player.ask("HEAD", path, headers).await;
         let (status, head) = player.head().await;
         assert!(status == 200 && head.contains("video/x-flv"), "{head}");
+        assert!(!head.contains("content-length"), "as long as the stream: {head}");
         player.ask("GET", path, headers).await;
         assert_eq!(player.head().await.0, 200);
     }

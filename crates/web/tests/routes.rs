@@ -57,6 +57,14 @@ impl Source for Stub {
         Ok(())
     }
 
+    async fn hls(&self, _request: &node::hls::Request) -> Result<node::hls::Stream, Refused> {
+        Err(Refused {
+            kind: RefusalKind::NotFound,
+            sentence: "nobody publishes it".to_owned(),
+            retry_after: None,
+        })
+    }
+
     async fn order(&self, _order: Order) -> Result<Done, Refusal> {
         Err(Refusal::new(RefusalKind::Busy, "not now"))
     }

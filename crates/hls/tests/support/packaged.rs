@@ -68,3 +68,5 @@ pub(crate) fn bytes(window: &Window, name: &str) -> Option<Bytes> {
 
 /// The first number of these streams.
 pub(crate) const FIRST: u64 = (1_750_000_000 - 1_735_689_600) * 4;
+/// The discontinuity sequence number that goes with it.
+pub(crate) const DISCONTINUITY: u64 = (1_750_000_000 - 1_735_689_600) * 12 / 3600;

@@ -24,7 +24,8 @@ const MAX_FRAME: i64 = 1_000_000_000;
 /// Follows the segments of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// The listed segments that begin in the ring: their numbers, and their first tags.
+    /// The segments that begin in the ring and are listed with the newest or with the one before: their
+    /// numbers, and their first tags.
     listed: VecDeque<(u64, u64)>,
     newest: Option<(Epoch, Cut, Segment)>,
     /// Where the frames end by now, in the time of the newest segment's epoch.
@@ -64,10 +65,15 @@ impl Window {
                 self.listed.pop_back();
             }
             self.listed.push_back((cut.msn, marked.seq));
+            // Until it is complete, the newest playlist is still that of the segment before.
+            let before = self.newest.take().map(|(.., before)| before.first_listed);
+            let carries_on = segment.first_listed < cut.msn;
+            let oldest = before.filter(|before| carries_on && *before < segment.first_listed);
+            let oldest = oldest.unwrap_or(segment.first_listed);
             while self
                 .listed
                 .front()
-                .is_some_and(|(msn, seq)| *msn < segment.first_listed && *seq < marked.seq)
+                .is_some_and(|(msn, seq)| *msn < oldest && *seq < marked.seq)
             {
                 self.listed.pop_front();
             }

@@ -95,7 +95,7 @@ impl Here {
         let has = |it: &&StreamSnapshot| it.place != Place::Waiting && it.state != State::Ended;
         node.streams = Some(snapshots.iter().filter(has).count() as u64);
         node.publishers = Some(snapshots.iter().filter(published).count() as u64);
-        let viewers = snapshots.iter().map(|it| it.subscribers.len() as u64);
+        let viewers = snapshots.iter().map(StreamSnapshot::viewers);
         node.viewers = Some(viewers.sum());
         Ok(node)
     }

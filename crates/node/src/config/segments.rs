@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::forms::{Choice, choice, count, duration};
+use super::forms::{Choice, choice, count, duration, size};
 use super::section::section;
 
 section! {
     /// How streams are cut for HLS. In a cluster, what the origin of a stream is set to counts.
     HlsConfig: "hls" {
         /// What is made of streams: `ll` low latency, segments of fragmented MP4 in parts; `fmp4`
-        /// whole segments of it; `ts` segments of MPEG-TS; `off` nothing. The origin's counts. None
-        /// is served yet: this decides where segments will begin.
+        /// whole segments of it; `ts` segments of MPEG-TS; `off` nothing. The origin's counts.
         mode: Option<hls::Mode> = Some(hls::Config::default().mode), "choice";
         /// How long segments should be, 500ms to 1m. They begin with keyframes, so they come as near
         /// to it as these allow.
@@ -19,6 +18,11 @@ section! {
         part: Duration = hls::Config::default().part, "duration";
         /// How many segments are listed, 3 to 1000.
         window: usize = hls::Config::default().window as usize, "count";
+        /// Bytes that the segments of one stream may take while somebody asks for them. Beyond, the
+        /// oldest go. They are the bytes of the stream itself, shared with what `ring.*` keeps.
+        max_bytes: usize = hls::Bounds::default().all, "size";
+        /// Bytes that one segment may take. A larger one is left out.
+        max_segment_bytes: usize = hls::Bounds::default().segment, "size";
     }
 }
 

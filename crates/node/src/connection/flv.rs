@@ -76,6 +76,8 @@ enum News {
 enum Last {
     /// With a word to the player.
     Word(PlayEnd),
+    /// The player has said so, or what nobody understands: it is answered with this number.
+    Answer(End, u16),
     /// As it is.
     Now(End),
 }
@@ -129,6 +131,10 @@ impl Player {
         };
         match last {
             Ok(Last::Word(end)) => Box::pin(self.leave(end)).instrument(span).await,
+            Ok(Last::Answer(end, code)) => {
+                Box::pin(self.part(code)).instrument(span).await;
+                end
+            }
             Ok(Last::Now(end)) => end,
             Err(error) if is_gone(&error) => End::Left,
             Err(error) => {
@@ -181,9 +187,9 @@ impl Player {
     }
 
     async fn serve(&mut self) -> io::Result<Last> {
-        // What came with the request.
-        if let Some(end) = self.hear()? {
-            return Ok(Last::Now(end));
+        // What came with the request, also where TLS has it already: no news would tell of that.
+        if let Some(last) = self.hear()?.map_or_else(|| self.read(), |last| Ok(Some(last)))? {
+            return Ok(last);
         }
         loop {
             match poll_fn(|cx| self.poll_news(cx)).await? {
@@ -193,8 +199,8 @@ impl Player {
                     }
                 }
                 News::Input => {
-                    if let Some(end) = self.read()? {
-                        return Ok(Last::Now(end));
+                    if let Some(last) = self.read()? {
+                        return Ok(last);
                     }
                 }
                 News::Room => {
@@ -228,46 +234,46 @@ impl Player {
     }
 
     /// Reads what has arrived. The end, if it is one.
-    fn read(&mut self) -> io::Result<Option<End>> {
+    fn read(&mut self) -> io::Result<Option<Last>> {
         loop {
             let arrived = self
                 .peer
                 .transport
                 .try_read(&mut self.begun, Told::Yes, |_| {});
             let arrived = match arrived {
-                Ok(Arrived::End) => return Ok(Some(End::Left)),
+                Ok(Arrived::End) => return Ok(Some(Last::Now(End::Left))),
                 Ok(arrived) => arrived,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let end = self.hear()?;
-            if end.is_some() || arrived != Arrived::Full {
-                return Ok(end);
+            let last = self.hear()?;
+            if last.is_some() || arrived != Arrived::Full {
+                return Ok(last);
             }
         }
     }
 
     /// Takes in what has arrived. The end, if it says so.
-    fn hear(&mut self) -> io::Result<Option<End>> {
+    fn hear(&mut self) -> io::Result<Option<Last>> {
         let Some(talk) = &mut self.talk else {
             self.stray += std::mem::take(&mut self.begun).len();
             if self.stray > MAX_STRAY {
                 debug!(parent: &self.span, "a player that talks and talks");
-                return Ok(Some(End::Protocol));
+                return Ok(Some(Last::Now(End::Protocol)));
             }
             return Ok(None);
         };
         talk.moved = Instant::now();
         let mut asked = None;
-        let end = loop {
+        let last = loop {
             match talk.reader.read(&mut self.begun) {
                 Ok(None) => break None,
                 // RFC 6455 5.5.3: of several pings the last may be answered alone.
                 Ok(Some(Said::Ping(payload))) => asked = Some(payload),
-                Ok(Some(Said::Close)) => break Some((End::Left, words::GOODBYE)),
+                Ok(Some(Said::Close)) => break Some(Last::Answer(End::Left, words::GOODBYE)),
                 Err(error) => {
                     debug!(parent: &self.span, %error, "peer broke the protocol");
-                    break Some((End::Protocol, words::BROKEN));
+                    break Some(Last::Answer(End::Protocol, words::BROKEN));
                 }
             }
         };
@@ -275,16 +281,12 @@ impl Player {
         if self.begun.is_empty() {
             self.begun = BytesMut::new();
         }
-        let Some((end, code)) = end else {
-            if let Some(payload) = asked.filter(|_| self.has_begun()) {
-                self.peer.send([websocket::pong(&payload)])?;
-            }
-            return Ok(None);
-        };
-        if self.has_begun() {
-            self.peer.send([websocket::close(code, "")])?;
+        if last.is_none()
+            && let Some(payload) = asked.filter(|_| self.has_begun())
+        {
+            self.peer.send([websocket::pong(&payload)])?;
         }
-        Ok(Some(end))
+        Ok(last)
     }
 
     /// Asks a player whether it is there when nothing has moved for a while. True when it is gone.
@@ -338,14 +340,27 @@ impl Player {
         out.place(SHARED_MESSAGE_STREAM).has_begun()
     }
 
-    /// The play is over: says so in the way that is left.
-    async fn leave(&mut self, end: PlayEnd) -> End {
+    /// No media may follow what is said now.
+    async fn hold(&mut self) {
         if let Some(subscriber) = self.subscriber.take() {
-            // No media may follow what is said now.
             let hold = |reply| subscriber::Message::Pause(true, reply);
             drop(subscriber.call(hold, Some(ANSWER_TIME)).await);
             drop(subscriber.cast(subscriber::Message::Leave));
         }
+    }
+
+    /// The WebSocket is over: says so with this number, if anything has been said.
+    async fn part(&mut self, code: u16) {
+        self.hold().await;
+        if self.has_begun() {
+            drop(self.peer.send([websocket::close(code, "")]));
+            farewell(&self.peer, &mut self.begun).await;
+        }
+    }
+
+    /// The play is over: says so in the way that is left.
+    async fn leave(&mut self, end: PlayEnd) -> End {
+        self.hold().await;
         match end {
             PlayEnd::TooSlow => info!("player is too slow"),
             PlayEnd::Removed => info!(why = end.why(), "play ended"),

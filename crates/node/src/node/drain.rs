@@ -60,6 +60,7 @@ impl State {
         if std::mem::replace(&mut self.leaving, true) {
             return;
         }
+        self.context.hls.close();
         // With its socket, so that who connects from now on is refused and looks elsewhere.
         self.parts.retain_mut(|part| !part.is_closed_by_leaving());
         if self.is_alone() {

@@ -19,7 +19,7 @@ use super::find::{Clues, Found, Search, ask_nodes, find};
 use super::{Began, News};
 use crate::chance;
 use crate::context::Context;
-use crate::stream;
+use crate::stream::{self, Book};
 
 /// The pause before a broken feed is tried again: it doubles up to the longer one, until a feed has caught up.
 const SHORT: Duration = Duration::from_millis(50);
@@ -32,6 +32,8 @@ pub(super) struct Feed {
     context: Arc<Context>,
     key: StreamKey,
     ring: Ring,
+    /// For what the origin says of what is in the ring.
+    book: Book,
     stream: ActorRef<stream::Message>,
     look: Arc<Notify>,
     viewers: watch::Receiver<Viewers>,
@@ -71,7 +73,7 @@ impl Feed {
     pub(super) fn new(
         context: Arc<Context>,
         key: StreamKey,
-        ring: Ring,
+        (ring, book): (Ring, Book),
         stream: ActorRef<stream::Message>,
         look: Arc<Notify>,
         viewers: watch::Receiver<Viewers>,
@@ -82,6 +84,7 @@ impl Feed {
             // Whoever joins from now on waits for what is about to come.
             replica: Some(ring.replica()),
             ring,
+            book,
             stream,
             look,
             viewers,
@@ -94,6 +97,12 @@ impl Feed {
             backfill: Backfill::Window,
             pause: SHORT,
         }
+    }
+
+    /// The same of a stream that somebody has, though the directory may not have heard of it yet.
+    pub(super) fn of_known(mut self) -> Feed {
+        self.found = true;
+        self
     }
 
     /// Goes on until the stream is over; whoever wants it no longer drops this.
@@ -350,6 +359,8 @@ impl Running<'_> {
 
     fn describe(&mut self, described: Described) -> Option<Over> {
         self.epoch = described.description.epoch;
+        // Before the first tag: who reads the ring looks there.
+        self.feed.book.describe(self.epoch, described.about.clone());
         if self.replica.describe(described.description).is_err() {
             // What is here is newer: this node has not heard that it was replaced.
             debug!(node = self.node, epoch = %self.epoch, "an epoch that is over");
@@ -367,6 +378,10 @@ impl Running<'_> {
     fn hear(&mut self, event: Event) -> Option<Over> {
         match event {
             Event::Described(described) => self.describe(*described),
+            Event::About(about) => {
+                self.feed.book.describe(self.epoch, *about);
+                None
+            }
             Event::Tags(tags) => {
                 let now = self.feed.context.clock.now();
                 for mut tag in tags {

@@ -110,6 +110,7 @@ impl Source for Origin {
             true => Ok(Feed {
                 ring: self.ring.clone(),
                 describe: Arc::new(|_| About::default()),
+                changes: watch::channel(()).1,
                 notices: self.notices.subscribe(),
                 viewers: Box::new(drop),
                 guard: Box::new(()),
@@ -222,7 +223,9 @@ impl Pair {
             context: Arc::clone(&self.context),
             key: key(name),
             ring: ring.clone(),
+            book: Book::default(),
             stream,
+            is_known: false,
             span: Span::none(),
         };
         let pull = Actor::spawn(None, Pull, arguments).await;

@@ -6,7 +6,8 @@ use media::{Configuration, DropReason, Stats};
 use ractor::ActorId;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Publish, State, Stream, StreamSnapshot, Subscribed, Subscriber, Timestamp};
+use super::{Place, Publish, State, Stream, StreamSnapshot, Subscriber, Timestamp};
+use crate::hls;
 
 /// An encoder that has sent nothing for so long has no rate, in milliseconds.
 const SILENT: i64 = 3000;
@@ -106,7 +107,7 @@ pub(crate) fn served(snapshot: &StreamSnapshot, me: &str, now: i64) -> Served {
     if let Some(publish) = &snapshot.publish {
         tell_publish(&mut stream, publish, now);
     }
-    tell_viewers(&mut stream, &snapshot.subscribers);
+    tell_viewers(&mut stream, snapshot);
     tell_tracks(&mut stream, &configuration);
     if snapshot.state == State::Live {
         tell_rates(&mut stream, &stats, age);
@@ -162,9 +163,13 @@ fn tell_publish(stream: &mut Stream, publish: &Publish, now: i64) {
     stream.duration = Some(started.seconds_to(Timestamp::from_millis(now)));
 }
 
-fn tell_viewers(stream: &mut Stream, subscribers: &[Subscribed]) {
-    stream.viewers = subscribers.len() as u64;
-    for subscribed in subscribers {
+fn tell_viewers(stream: &mut Stream, snapshot: &StreamSnapshot) {
+    stream.viewers = snapshot.viewers();
+    if snapshot.hls > 0 {
+        let over_hls = stream.viewers_by_protocol.entry(hls::PROTOCOL.to_owned());
+        *over_hls.or_default() += snapshot.hls;
+    }
+    for subscribed in &snapshot.subscribers {
         let protocol = subscribed.format.protocol().to_owned();
         *stream.viewers_by_protocol.entry(protocol).or_default() += 1;
     }
@@ -236,6 +241,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::format::Format;
+    use crate::status::Subscribed;
 
     const NOW: i64 = 1_767_225_600_000;
 
@@ -260,6 +266,7 @@ pub(crate) mod tests {
                 };
                 2
             ],
+            hls: 0,
             edges: BTreeMap::new(),
             bytes_out: None,
         }
@@ -312,6 +319,16 @@ pub(crate) mod tests {
         assert!(near(bitrate as f64, 200_000.0), "{bitrate}");
         assert_eq!(stream.dropped_tags, Some(1));
         assert_eq!(told.dropped.get("unconfigured"), Some(&1));
+    }
+
+    #[test]
+    fn those_who_watch_over_hls_are_viewers_too() {
+        let mut snapshot = snapshot(Place::Origin, ring());
+        snapshot.hls = 3;
+        let told = served(&snapshot, "o1", NOW).stream;
+        let by_protocol: Vec<_> = told.viewers_by_protocol.into_iter().collect();
+        let counted = [("hls", 3), ("rtmp", 2)].map(|(name, count)| (name.to_owned(), count));
+        assert_eq!((told.viewers, by_protocol), (5, counted.to_vec()));
     }
 
     #[test]

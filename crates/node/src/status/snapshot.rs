@@ -21,10 +21,19 @@ pub(crate) struct StreamSnapshot {
     pub(crate) ring: Ring,
     /// Who plays on this node. Pulls of other nodes are none of them.
     pub(crate) subscribers: Vec<Subscribed>,
+    /// How many watch over HLS on this node.
+    pub(crate) hls: u64,
     /// The nodes that pull from this one, and how many watch there, by protocol, as they say.
     pub(crate) edges: BTreeMap<String, BTreeMap<String, u64>>,
     /// Media bytes that left this node for players, where they are counted by stream.
     pub(crate) bytes_out: Option<u64>,
+}
+
+impl StreamSnapshot {
+    /// How many watch on this node.
+    pub(crate) fn viewers(&self) -> u64 {
+        self.hls.saturating_add(self.subscribers.len() as u64)
+    }
 }
 
 /// What this node is to a stream.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::{Claim, ClaimError, Directory, Fingerprint, Revision, StreamRecord, StreamState};
-use media::{Epoch, Newest, StreamKey};
-use relay::{CarryOn, Error, Refusal as No, RefusalCode, Release};
+use media::{Epoch, Ring, StreamKey};
+use ractor::ActorRef;
+use relay::{Error, Refusal as No, RefusalCode, Release, Released};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
-use super::Refusal;
+use super::{Message, Refusal};
 use crate::config::OnConflict;
 use crate::context::Context;
 use crate::locate::ask_around;
@@ -19,6 +20,10 @@ use crate::membership::PROBE;
 const ROUNDS: u32 = 16;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
+/// So long an encoder waits at most for the window of the publish before, and as long again for the end of that.
+const WINDOW: Duration = Duration::from_secs(1);
+/// How often one looks whether it is there.
+const WINDOW_LOOK: Duration = Duration::from_millis(5);
 /// How much longer than its lease a node may seem to live.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -32,8 +37,9 @@ pub(super) struct Wanted {
     pub(super) publisher: String,
     /// The highest epoch that is known here.
     pub(super) known: Option<Epoch>,
-    /// The last segment that is known here.
-    pub(super) newest: Option<Newest>,
+    /// What is here of the stream.
+    pub(super) ring: Ring,
+    pub(super) stream: ActorRef<Message>,
 }
 
 /// A key that is this node's.
@@ -45,8 +51,8 @@ pub(crate) struct Claimed {
 
 /// What the holder of a key says.
 enum Answer {
-    /// It has let go, or never had it; where it goes on, and above which epoch.
-    Free(Option<CarryOn>, Option<Epoch>),
+    /// It has let go, and of what; or it never had it.
+    Free(Option<Box<Released>>),
     Refused(Refusal),
     /// It cannot be reached.
     Silent,
@@ -56,11 +62,11 @@ impl Wanted {
     /// Claims the key, in place of whoever has it if that one agrees or is gone.
     pub(super) async fn claim(mut self) -> Result<Claimed, Refusal> {
         let directory = Arc::clone(&self.context.membership.directory);
-        let (mut over, mut previous, mut carry_on) = (None, None, None);
+        let (mut over, mut previous, mut released) = (None, None, None);
         // It does not answer, which is found out before it counts as out of reach.
         let mut hangs = false;
         for round in 0..ROUNDS {
-            let (record, numbering) = self.record(previous.as_ref(), carry_on);
+            let (record, numbering) = self.record(previous.as_ref(), released.as_deref());
             let held = match directory.claim(record.clone(), over.take()).await {
                 Ok(claim) => {
                     return Ok(Claimed {
@@ -75,7 +81,7 @@ impl Wanted {
                     hangs = true;
                     match self.find_holder().await {
                         Some(held) => held,
-                        None => return Ok(self.assume(previous.as_ref(), carry_on)),
+                        None => return Ok(self.assume(previous.as_ref(), released.as_deref())),
                     }
                 }
                 Err(ClaimError::Unreadable) => return Err(Refusal::Occupied(self.key)),
@@ -85,9 +91,11 @@ impl Wanted {
             let same = self.identity.is_some() && self.identity == held.identity;
             match self.ask(&held).await {
                 Answer::Refused(refusal) => return Err(refusal),
-                Answer::Free(numbers, epoch) => {
-                    carry_on = numbers.or(carry_on);
-                    self.known = self.known.max(epoch);
+                Answer::Free(None) => {}
+                Answer::Free(Some(now)) => {
+                    self.known = self.known.max(Some(now.epoch));
+                    self.have_all(&now).await;
+                    released = Some(now).filter(|now| now.carry_on.is_some()).or(released);
                 }
                 // Not for ever, should it have its encoder all the while and only this node cannot reach it.
                 Answer::Silent
@@ -104,7 +112,7 @@ impl Wanted {
             over = still_there(&*directory, &held);
             previous = Some(held);
             if hangs || !directory.is_up() {
-                return Ok(self.assume(previous.as_ref(), carry_on));
+                return Ok(self.assume(previous.as_ref(), released.as_deref()));
             }
             if round > 0 {
                 sleep(PAUSE).await;
@@ -128,8 +136,8 @@ impl Wanted {
     }
 
     /// Serves the key without having asked: the directory is out of reach.
-    fn assume(&self, previous: Option<&StreamRecord>, carry_on: Option<CarryOn>) -> Claimed {
-        let (record, numbering) = self.record(previous, carry_on);
+    fn assume(&self, previous: Option<&StreamRecord>, released: Option<&Released>) -> Claimed {
+        let (record, numbering) = self.record(previous, released);
         Claimed {
             claim: self.context.membership.directory.assume(record.clone()),
             record,
@@ -141,7 +149,7 @@ impl Wanted {
     async fn ask(&self, held: &StreamRecord) -> Answer {
         let membership = &self.context.membership;
         if self.is_ours(held) {
-            return Answer::Free(None, None);
+            return Answer::Free(None);
         }
         let peer = membership.peer(&held.node);
         let (Some(relay), Some(peer)) = (&membership.relay, peer) else {
@@ -156,6 +164,7 @@ impl Wanted {
         if rejects && held.state == StreamState::Live {
             return Answer::Refused(Refusal::Occupied(self.key.clone()));
         }
+        self.have_window(held).await;
         let identity = self
             .identity
             .map(|identity| identity.to_string().into_bytes());
@@ -166,12 +175,46 @@ impl Wanted {
             publisher: self.publisher.clone(),
         };
         match relay.client.release(&peer, release).await {
-            Ok(released) => Answer::Free(released.carry_on, Some(released.epoch)),
+            Ok(released) => Answer::Free(Some(Box::new(released))),
             Err(Error::Refused(no)) => refused(&no, &self.key),
             Err(error) => {
                 debug!(%peer, %error, "did not answer about a key");
                 Answer::Silent
             }
+        }
+    }
+
+    /// Has the window of the stream pulled from the node that publishes it, so that it goes on in the next publish.
+    /// Without, should that take too long, it begins empty.
+    async fn have_window(&self, held: &StreamRecord) {
+        if self.context.config.hls.mode.is_none() {
+            return;
+        }
+        drop(self.stream.cast(Message::WantWindow));
+        let is_here = || {
+            let epoch = self.ring.next_number().map(|next| next.0);
+            epoch >= Some(held.epoch) && !self.ring.is_backfilling()
+        };
+        self.wait_for_window(is_here).await;
+    }
+
+    /// What came in there up to the end is still on its way.
+    async fn have_all(&self, released: &Released) {
+        let epoch = self.ring.next_number().map(|next| next.0);
+        if released.tags > 0 && epoch == Some(released.epoch) {
+            self.wait_for_window(|| self.has_all(released)).await;
+        }
+    }
+
+    fn has_all(&self, released: &Released) -> bool {
+        let all = Some((released.epoch, released.tags));
+        released.tags > 0 && self.ring.next_number() == all && !self.ring.is_backfilling()
+    }
+
+    async fn wait_for_window(&self, is_here: impl Fn() -> bool) {
+        let until = Instant::now() + WINDOW;
+        while !is_here() && Instant::now() < until {
+            sleep(WINDOW_LOOK).await;
         }
     }
 
@@ -200,10 +243,10 @@ impl Wanted {
     fn record(
         &self,
         previous: Option<&StreamRecord>,
-        carry_on: Option<CarryOn>,
+        released: Option<&Released>,
     ) -> (StreamRecord, hls::Numbering) {
         let membership = &self.context.membership;
-        let numbering = self.numbering(previous, carry_on);
+        let numbering = self.numbering(previous, released);
         let record = StreamRecord {
             key: self.key.clone(),
             node: membership.me().clone(),
@@ -220,9 +263,16 @@ impl Wanted {
     fn numbering(
         &self,
         previous: Option<&StreamRecord>,
-        carry_on: Option<CarryOn>,
+        released: Option<&Released>,
     ) -> hls::Numbering {
-        if let Some(carry_on) = carry_on {
+        let newest = self.ring.newest_segment();
+        let cuts = self.context.config.hls.cutting();
+        if let (Some(released), Some(newest), Some(cuts)) = (released, &newest, &cuts)
+            && self.has_all(released)
+        {
+            return hls::Numbering::carry_on(newest, cuts);
+        }
+        if let Some(carry_on) = released.and_then(|released| released.carry_on) {
             return hls::Numbering {
                 msn: carry_on.next_segment,
                 discontinuity: carry_on.next_discontinuity,
@@ -231,7 +281,7 @@ impl Wanted {
             };
         }
         let told = previous.map(|record| &record.numbering);
-        let seen = self.newest.as_ref();
+        let seen = newest.as_ref();
         let msn = told
             .map(|told| told.media_sequence)
             .max(seen.map(|newest| newest.msn));
@@ -264,7 +314,7 @@ fn still_there(directory: &dyn Directory, held: &StreamRecord) -> Option<Revisio
 fn refused(no: &No, key: &StreamKey) -> Answer {
     match no.code {
         // The directory has not heard yet that it is free.
-        RefusalCode::NotFound => Answer::Free(None, None),
+        RefusalCode::NotFound => Answer::Free(None),
         RefusalCode::Denied => Answer::Refused(Refusal::Elsewhere(no.sentence.clone())),
         _ => Answer::Refused(Refusal::Occupied(key.clone())),
     }

@@ -1,26 +1,21 @@
 //! What other nodes want of a stream: to pull it, or its key.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use directory::Fingerprint;
-use media::Epoch;
 use ractor::{ActorRef, RpcReplyPort};
 use relay::{
-    About, CarryOn, End, Feed, Notice, Refusal as No, RefusalCode, Release, Released, Subscribe,
-    Viewers,
+    CarryOn, End, Feed, Notice, Refusal as No, RefusalCode, Release, Released, Subscribe, Viewers,
 };
 use tokio::sync::watch;
 use tracing::{debug, info};
 
 use super::pulling::ByProtocol;
-use super::{Message, Phase, State};
+use super::{Book, Message, Phase, State};
 use crate::config::OnConflict;
 use crate::membership::PROBE;
-
-/// The descriptions of so many epochs are kept: an edge that is behind may still ask for the one before.
-const BOOK: usize = 4;
 
 /// Another node wants to pull.
 pub(crate) struct LendRequest {
@@ -43,6 +38,7 @@ impl ReleaseRequest {
             epoch: self.release.epoch,
             carry_on,
             window: false,
+            tags: 0,
         };
         drop(self.reply.send(Ok(released)));
     }
@@ -69,10 +65,9 @@ impl ReleaseRequest {
 }
 
 /// The nodes that pull the stream from here.
-#[derive(Default)]
 pub(super) struct Lent {
     notices: watch::Sender<Notice>,
-    book: Arc<Mutex<VecDeque<(Epoch, About)>>>,
+    book: Book,
     feeds: HashMap<u64, Borrower>,
     last: u64,
 }
@@ -95,17 +90,18 @@ impl Drop for Guard {
 }
 
 impl Lent {
-    pub(super) fn is_empty(&self) -> bool {
-        self.feeds.is_empty()
+    /// With what there is to say of the publishes.
+    pub(super) fn new(book: Book) -> Lent {
+        Lent {
+            notices: watch::Sender::default(),
+            book,
+            feeds: HashMap::new(),
+            last: 0,
+        }
     }
 
-    /// An epoch begins, of which this is known.
-    pub(super) fn describe(&mut self, epoch: Epoch, about: About) {
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.push_back((epoch, about));
-        while book.len() > BOOK {
-            book.pop_front();
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.feeds.is_empty()
     }
 
     pub(super) fn notify(&self, notice: Notice) {
@@ -157,15 +153,13 @@ impl Lent {
         let id = self.last;
         let viewers = Viewers::default();
         self.feeds.insert(id, Borrower { node, viewers });
-        let book = Arc::clone(&self.book);
+        let book = self.book.clone();
+        let changes = book.changes();
         let stream = myself.clone();
         Feed {
             ring,
-            describe: Arc::new(move |epoch| {
-                let book = book.lock().unwrap_or_else(PoisonError::into_inner);
-                let about = book.iter().rev().find(|(known, _)| *known == epoch);
-                about.map(|(_, about)| about.clone()).unwrap_or_default()
-            }),
+            describe: Arc::new(move |epoch| book.about(epoch).unwrap_or_default()),
+            changes,
             notices: self.notices.subscribe(),
             viewers: Box::new(move |viewers| {
                 drop(stream.cast(Message::FeedViewers(id, viewers)));
@@ -246,6 +240,12 @@ impl State {
 
     /// Gives the key to the node that asked for it.
     pub(super) async fn release(&mut self, myself: &ActorRef<Message>, request: ReleaseRequest) {
+        let last = self.ring.next_number();
+        if let Some((epoch, _)) = last {
+            // Nothing is added any more: whoever has pulled all of it has what everybody has.
+            drop(self.ring.begin(epoch, self.context.clock.now()));
+        }
+        let tags = self.ring.next_number().map_or(0, |(_, next)| next);
         let newest = self.ring.newest_segment();
         let carry_on = newest.map(|newest| CarryOn {
             next_segment: newest.msn.saturating_add(1),
@@ -256,6 +256,7 @@ impl State {
             epoch: self.epoch.unwrap_or(request.release.epoch),
             carry_on,
             window: false,
+            tags,
         };
         info!(parent: &self.span, node = request.node, "released to another node");
         let claim = self.claim.take().and_then(Arc::into_inner);

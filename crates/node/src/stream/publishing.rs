@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::claiming::{self, Claimed, Wanted};
 use super::lending::ReleaseRequest;
+use super::measured::Measured;
 use super::{Leave, Message, Phase, PublishReply, PublishRequest, Published, Refusal, State};
 use crate::config::OnConflict;
 use crate::config::forms::name_of;
@@ -246,7 +247,8 @@ impl State {
             protocol: PROTOCOL,
             publisher,
             known: self.highest(),
-            newest: self.ring.newest_segment(),
+            ring: self.ring.clone(),
+            stream: myself.clone(),
         };
         let to = myself.clone();
         let pump = Pump::reporting(wanted.claim(), move |answer| {
@@ -283,6 +285,9 @@ impl State {
             (Err(_), None) => {}
         }
         self.lend_to_those_who_wait(myself);
+        if self.queued.is_empty() {
+            self.leave_window();
+        }
         for (request, reply) in std::mem::take(&mut self.queued) {
             if !reply.is_closed() {
                 // Boxed, as it may come back here for another that waits.
@@ -410,8 +415,13 @@ impl State {
         let cuts = self.context.config.hls.cutting();
         let publisher = match &cuts {
             Some(cuts) => {
-                let cutter = hls::Cutter::new(cuts, numbering);
-                self.ring.begin_marked(epoch, now, Box::new(cutter))
+                let measured = Measured {
+                    cutter: hls::Cutter::new(cuts, numbering),
+                    meter: hls::Meter::new(cuts.mode),
+                    epoch,
+                    book: self.book.clone(),
+                };
+                self.ring.begin_marked(epoch, now, Box::new(measured))
             }
             None => self.ring.begin(epoch, now),
         };
@@ -420,7 +430,7 @@ impl State {
             encoder: encoder.clone(),
             ..self.about(record, &peer, numbering, cuts.as_ref())
         };
-        self.lent.describe(epoch, about);
+        self.book.describe(epoch, about);
         let current = Current {
             epoch,
             peer,
@@ -433,6 +443,7 @@ impl State {
             self.evict(&evicted, "another encoder took this stream over");
         }
         self.counted = self.context.metrics.stream("live");
+        self.turn_to_hls();
         let leave = Leave::new(myself, epoch);
         self.refuse_waiting();
         for (request, reply) in std::mem::take(&mut self.asking) {
@@ -467,7 +478,12 @@ impl State {
                 part_target: cuts.part,
                 window: cuts.window,
             }),
-            bandwidth: relay::Bandwidth::default(),
+            // Until this publish is measured itself, what the one before took is the best guess.
+            bandwidth: self
+                .book
+                .newest()
+                .map(|about| about.bandwidth)
+                .unwrap_or_default(),
         }
     }
 

@@ -9,6 +9,7 @@ use tracing::{error, info};
 
 use super::{Message, Phase, Refusal, State};
 use crate::format::Format;
+use crate::hls::PROTOCOL;
 use crate::node;
 use crate::pull::{self, News, Pull};
 
@@ -21,6 +22,8 @@ pub(super) struct Pulled {
     /// Whether anybody has the stream, as far as it is known.
     is_there: Option<bool>,
     is_fed: bool,
+    /// Nobody wanted it but one who would publish.
+    for_claim: bool,
     /// Where it comes from, or came from last.
     pub(super) from: Option<From>,
 }
@@ -42,18 +45,25 @@ impl Drop for Pulled {
 impl State {
     /// Begins to look for the stream at other nodes, if there are any.
     pub(super) async fn want_pull(&mut self, myself: &ActorRef<Message>) {
+        self.begin_pull(myself, false).await;
+    }
+
+    /// The same, of a stream that is known to be somewhere, though the directory may not have heard of it yet.
+    async fn begin_pull(&mut self, myself: &ActorRef<Message>, is_known: bool) {
         let membership = &self.context.membership;
         let is_wanted = matches!(self.phase, Phase::Expected | Phase::Pulled);
         if self.pulled.is_some() || membership.relay.is_none() || !is_wanted {
             return;
         }
         let known = membership.directory.lookup(&self.key);
-        let is_there = known.is_some_and(|held| held.record.node != *membership.me());
+        let is_there = is_known || known.is_some_and(|held| held.record.node != *membership.me());
         let arguments = pull::Arguments {
             context: std::sync::Arc::clone(&self.context),
             key: self.key.clone(),
             ring: self.ring.clone(),
+            book: self.book.clone(),
             stream: myself.clone(),
+            is_known,
             span: self.span.clone(),
         };
         match Actor::spawn_linked(None, Pull, arguments, myself.get_cell()).await {
@@ -62,6 +72,7 @@ impl State {
                     actor,
                     is_there: is_there.then_some(true),
                     is_fed: false,
+                    for_claim: false,
                     from: None,
                 });
                 if is_there {
@@ -70,6 +81,25 @@ impl State {
                 self.tell_viewers();
             }
             Err(error) => error!(parent: &self.span, %error, "pull not started"),
+        }
+    }
+
+    /// What another node publishes is to be here before this node does.
+    pub(super) async fn want_window(&mut self, myself: &ActorRef<Message>) {
+        let is_new = self.pulled.is_none();
+        self.want_pull(myself).await;
+        if let Some(pulled) = &mut self.pulled {
+            pulled.for_claim |= is_new;
+        }
+    }
+
+    /// Another node goes on publishing: what was pulled for one who would do so here is of no use, unless somebody
+    /// watches by now.
+    pub(super) fn leave_window(&mut self) {
+        let is_for_claim = self.pulled.as_ref().is_some_and(|pulled| pulled.for_claim);
+        if is_for_claim && self.is_unwatched() && matches!(self.phase, Phase::Pulled) {
+            self.pulled = None;
+            self.phase = Phase::Expected;
         }
     }
 
@@ -145,6 +175,7 @@ impl State {
                 });
                 self.epoch = self.epoch.max(Some(epoch));
                 self.counted = self.context.metrics.stream("live");
+                self.turn_to_hls();
             }
             News::Lost => {
                 pulled.is_fed = false;
@@ -189,6 +220,10 @@ impl State {
                     *viewers.entry(format.protocol().to_owned()).or_default() += here;
                 }
             }
+            let here = u32::try_from(self.viewers_over_hls()).unwrap_or(u32::MAX);
+            if here > 0 {
+                *viewers.entry(PROTOCOL.to_owned()).or_default() += here;
+            }
             drop(pulled.actor.cast(pull::Message::Viewers(Viewers(viewers))));
         }
     }
@@ -215,14 +250,17 @@ impl State {
     pub(super) async fn follow(&mut self, myself: &ActorRef<Message>, why: &str) {
         self.counted = self.context.metrics.stream("waiting");
         if self.is_unwatched() {
+            // It goes on elsewhere: what was packaged here has no end.
+            self.hls = None;
             return self.end(myself, why);
         }
         let is_watched = self.warm
             || self.standby.is_some()
+            || self.is_watched_over_hls()
             || !(self.subscribers.is_empty() && self.asking.is_empty());
         if is_watched {
             self.phase = Phase::Pulled;
-            self.want_pull(myself).await;
+            self.begin_pull(myself, true).await;
         } else {
             // Nodes that pull from here have been told where it is, and leave when they have the rest of it.
             self.phase = Phase::Expected;

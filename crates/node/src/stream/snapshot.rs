@@ -40,6 +40,7 @@ impl State {
             publish,
             ring: self.ring.clone(),
             subscribers: self.viewers.clone(),
+            hls: self.viewers_over_hls() as u64,
             edges: self.lent.edges(),
             bytes_out: None,
         }

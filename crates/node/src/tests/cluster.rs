@@ -14,6 +14,7 @@ mod linger;
 mod takeover;
 mod warm;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use bytes::Bytes;
 use directory::{Directory, Embedded, Held, NodeId, Options};
 use flv::{Kind, Tag};
 use rtmp::client::Event;
-use rtmp::net::{Client, ClientError, Puller};
+use ractor::rpc::CallResult;
+use rtmp::net::{Client, ClientError, Publisher, Puller};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -29,28 +31,29 @@ use tokio::time::timeout;
 use super::{PATIENCE, key, until};
 use crate::config::{Coalesce, Config, Role, Secret, StaticToken};
 use crate::metrics::recorded::Recorded;
-use crate::{Health, Node};
+use crate::node::Message;
+use crate::{Health, Node, stream};
 
 /// What does not come within a test.
-const NEVER: Duration = Duration::from_secs(3600);
+pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
 /// Two origins and an edge that know of each other.
-struct Cluster {
+pub(super) struct Cluster {
     embedded: Embedded,
-    o1: Member,
-    o2: Member,
-    e1: Member,
+    pub(super) o1: Member,
+    pub(super) o2: Member,
+    pub(super) e1: Member,
 }
 
 /// A node, and what it sees of the directory.
-struct Member {
-    node: Node,
+pub(super) struct Member {
+    pub(super) node: Node,
     directory: Arc<dyn Directory>,
 }
 
 impl Cluster {
     /// With this said of all nodes, by name.
-    async fn new(change: impl Fn(&str, &mut Config)) -> Cluster {
+    pub(super) async fn new(change: impl Fn(&str, &mut Config)) -> Cluster {
         let embedded = Embedded::new();
         let join = async |name: &str, role| {
             let mut config = Config::default();
@@ -94,7 +97,7 @@ impl Cluster {
     }
 
     /// Ends all nodes.
-    async fn drain(self) {
+    pub(super) async fn drain(self) {
         let drains = self.members().map(|member| member.node.drain());
         futures::future::join_all(drains).await;
     }
@@ -114,12 +117,39 @@ impl Member {
     }
 
     /// Waits until it has heard that a node has the stream.
-    async fn hears_of(&self, stream: &str, node: &str) {
+    pub(super) async fn hears_of(&self, stream: &str, node: &str) {
         until(&format!("{stream} is at {node}"), async || {
             let held = self.held(stream);
             held.is_some_and(|held| held.record.node.as_str() == node)
         })
         .await;
+    }
+
+    /// Publishes, and is accepted.
+    pub(super) async fn publish(&self, stream: &str) -> Publisher {
+        let published = timeout(PATIENCE, Client::default().publish(&self.url(stream))).await;
+        published.expect("in time").expect("accepted")
+    }
+
+    /// Who watches here, and at the nodes that pull from here, by protocol.
+    pub(super) async fn viewers(&self, stream: &str) -> BTreeMap<String, u64> {
+        let find = |reply| Message::Find(key(stream), reply);
+        let found = self.node.actor().call(find, Some(PATIENCE)).await;
+        let Ok(CallResult::Success(Some(found))) = found else {
+            return BTreeMap::new();
+        };
+        let told = found.call(stream::Message::Snapshot, Some(PATIENCE)).await;
+        let Ok(CallResult::Success(told)) = told else {
+            return BTreeMap::new();
+        };
+        let mut viewers = BTreeMap::new();
+        if told.hls > 0 {
+            viewers.insert("hls".to_owned(), told.hls);
+        }
+        for (protocol, count) in told.edges.values().flatten() {
+            *viewers.entry(protocol.clone()).or_default() += count;
+        }
+        viewers
     }
 
     /// Plays; the refusal, or the end, is among the events.
@@ -143,7 +173,7 @@ impl Member {
         timeout(PATIENCE, refused).await.expect("in time")
     }
 
-    async fn streams(&self) -> u64 {
+    pub(super) async fn streams(&self) -> u64 {
         let Health { active_streams } = self.node.health().await;
         active_streams
     }
@@ -154,7 +184,7 @@ fn id(name: &str) -> NodeId {
 }
 
 /// Lets publishers of `live/a` and others be known by a token.
-fn with_token(config: &mut Config) {
+pub(super) fn with_token(config: &mut Config) {
     let token = StaticToken::Each {
         publish: Some(Secret::new("token".to_owned())),
         play: None,
@@ -274,7 +304,7 @@ async fn goes_over(player: &mut Puller, before: u8, mark: u8) {
 }
 
 /// Does something with all that is counted meanwhile.
-fn counted(work: impl AsyncFnOnce(&Recorded)) {
+pub(super) fn counted(work: impl AsyncFnOnce(&Recorded)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -289,6 +319,6 @@ fn pulls_begun(recorded: &Recorded) -> f64 {
 }
 
 /// Pulls that there are.
-fn pulls(recorded: &Recorded) -> f64 {
+pub(super) fn pulls(recorded: &Recorded) -> f64 {
     recorded.count("weir_relay_pulls{}")
 }

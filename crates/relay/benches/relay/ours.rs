@@ -148,6 +148,7 @@ impl Source for Node {
         let feed = Feed {
             ring: self.rings[stream].clone(),
             describe: Arc::new(|_| About::default()),
+            changes: watch::channel(()).1,
             notices: self.quiet.subscribe(),
             viewers: Box::new(|_| ()),
             guard: Box::new(()),

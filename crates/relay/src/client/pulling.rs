@@ -47,6 +47,8 @@ pub struct Described {
 pub enum Event {
     /// In front of the first tag of a new epoch.
     Described(Box<Described>),
+    /// What the origin knows by now of the epoch that was described last.
+    About(Box<About>),
     /// Tags, for [`media::Replica::push`].
     Tags(Vec<Relayed>),
     /// All that was old when the pull or the epoch began is there: for [`media::Replica::caught_up`].
@@ -78,7 +80,7 @@ pub(super) async fn open(
     let described = match hear(&mut down).await? {
         Kind::Described(described) => understand(described)?,
         Kind::End(end) => return Err(not_begun(end::from_wire(end)).into()),
-        Kind::Tags(_) | Kind::CaughtUp(_) | Kind::Draining(_) => {
+        Kind::Tags(_) | Kind::CaughtUp(_) | Kind::Draining(_) | Kind::Stream(_) => {
             return Err(Error::Malformed(
                 "a stream that does not begin with a description",
             ));
@@ -154,6 +156,7 @@ impl Pulling {
                 Event::Tags(tags)
             }
             Kind::Described(described) => Event::Described(Box::new(understand(described)?)),
+            Kind::Stream(stream) => Event::About(Box::new(about::from_wire(stream))),
             Kind::CaughtUp(wire::CaughtUp {}) => Event::CaughtUp,
             Kind::Draining(draining) => {
                 Event::Draining(Duration::from_millis(draining.within.into()))

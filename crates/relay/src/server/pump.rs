@@ -38,6 +38,9 @@ pub(super) struct Pump {
     /// Made, and not asked for yet. Few: what there is beside tags.
     ready: VecDeque<wire::Down>,
     notices: WatchStream<Notice>,
+    /// What was said of that epoch, and when there may be something else to say.
+    said: About,
+    changes: WatchStream<()>,
     ending: Option<Ending>,
     metrics: FeedMetrics,
     _listening: Listening,
@@ -111,6 +114,8 @@ impl Pump {
             batch_bytes,
             ready: VecDeque::new(),
             notices: WatchStream::new(feed.notices),
+            said: About::default(),
+            changes: WatchStream::from_changes(feed.changes),
             ending: None,
             metrics: metrics.open(),
             _listening: Listening::start(up, feed.viewers),
@@ -125,9 +130,10 @@ impl Pump {
             return;
         };
         let described = wire::Described {
-            stream: Some(about::to_wire(about)),
+            stream: Some(about::to_wire(about.clone())),
             ..described(description, self.version, resumed)
         };
+        self.said = about;
         self.ready
             .push_back(down(wire::down::Kind::Described(described)));
         self.backfill = Backfilling::Until(self.feed.ring.head());
@@ -186,6 +192,14 @@ impl Pump {
 
     /// What happens beside the tags.
     fn hear(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = self.changes.poll_next_unpin(cx) {
+            let about = (self.feed.describe)(self.epoch);
+            if about != self.said {
+                self.said = about.clone();
+                let stream = about::to_wire(about);
+                self.ready.push_back(down(wire::down::Kind::Stream(stream)));
+            }
+        }
         while let Poll::Ready(Some(notice)) = self.notices.poll_next_unpin(cx) {
             match notice {
                 Notice::None => {}

@@ -8,7 +8,7 @@ use flv::{Kind, Tag};
 use media::{Limits, Relayed, Replica, Ring, Start};
 
 use super::support::*;
-use crate::{Backfill, Event, Position, Pulling, Subscribe, Viewers};
+use crate::{About, Backfill, Bandwidth, Event, Position, Pulling, Subscribe, Viewers};
 
 /// Feeds a replica from a pull until its ring holds as many tags as `ring`, and no more.
 async fn follow(pulling: &mut Pulling, replica: &mut Replica, edge: &Ring, ring: &Ring) {
@@ -525,4 +525,34 @@ async fn the_node_learns_who_pulls_and_when_they_leave() {
     until(|| origin.node.feeds() == 1).await;
     drop((second, edge));
     until(|| origin.node.feeds() == 0).await;
+}
+
+#[tokio::test]
+async fn what_the_origin_learns_of_an_epoch_is_said_once_and_while_it_goes_on() {
+    let origin = origin().await;
+    let stream = origin.node.stream("a", Limits::default());
+    let mut publisher = stream.ring.begin(epoch(5), 0);
+    let mut encoder = Encoder::default();
+    encoder.start(&mut publisher);
+    let (described, mut pulling) = pull(&client("edge"), &origin.peer, "a").await;
+    assert_eq!(described.about.bandwidth, Bandwidth::default());
+    backfill(&mut pulling).await;
+
+    let measured = Bandwidth {
+        average: 1_900_000,
+        peak: 2_500_000,
+    };
+    *stream.bandwidth.lock().expect("not poisoned") = measured;
+    stream.changes.send_replace(());
+    let expected = About {
+        bandwidth: measured,
+        ..about(epoch(5))
+    };
+    let heard = soon(pulling.next()).await.expect("no error");
+    assert_eq!(heard, Event::About(Box::new(expected)));
+    // Nothing new is not said again.
+    stream.changes.send_replace(());
+    encoder.send(&mut publisher, 1);
+    let heard = soon(pulling.next()).await.expect("no error");
+    assert!(matches!(heard, Event::Tags(_)), "{heard:?}");
 }

@@ -20,9 +20,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::{
-    About, Action, Auth, Caller, Client, Described, Event, Feed, Hls, Member, Notice, Peer,
-    Pulling, Query, Refusal, RefusalCode, Release, Released, Server, Source, Subscribe, Tuning,
-    Viewers,
+    About, Action, Auth, Bandwidth, Caller, Client, Described, Event, Feed, Hls, Member, Notice,
+    Peer, Pulling, Query, Refusal, RefusalCode, Release, Released, Server, Source, Subscribe,
+    Tuning, Viewers,
 };
 
 pub(super) const SECRET: &str = "a secret of all nodes";
@@ -83,6 +83,8 @@ pub(super) struct Node {
 pub(super) struct Stream {
     pub(super) ring: Ring,
     pub(super) notices: watch::Sender<Notice>,
+    pub(super) bandwidth: Arc<Mutex<Bandwidth>>,
+    pub(super) changes: watch::Sender<()>,
 }
 
 impl Node {
@@ -94,6 +96,8 @@ impl Node {
         let stream = Stream {
             ring,
             notices: watch::Sender::new(Notice::None),
+            bandwidth: Arc::default(),
+            changes: watch::Sender::default(),
         };
         let mut streams = self.streams.lock().expect("not poisoned");
         streams.insert(key(name), stream.clone());
@@ -155,9 +159,14 @@ impl Source for Node {
         self.feeds.fetch_add(1, Ordering::SeqCst);
         let guard: Box<dyn Any + Send> = Box::new(Guard(Arc::clone(&self.feeds)));
         let crowd = Arc::clone(&self.crowd);
+        let bandwidth = stream.bandwidth;
         let feed = Feed {
             ring: stream.ring,
-            describe: Arc::new(about),
+            describe: Arc::new(move |epoch| About {
+                bandwidth: *bandwidth.lock().expect("not poisoned"),
+                ..about(epoch)
+            }),
+            changes: stream.changes.subscribe(),
             notices: stream.notices.subscribe(),
             viewers: Box::new(move |viewers| crowd.lock().expect("not poisoned").push(viewers)),
             guard,

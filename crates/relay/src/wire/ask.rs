@@ -42,6 +42,7 @@ pub(crate) mod released {
             next_discontinuity: carry_on.next_discontinuity,
             date_time: carry_on.date_time,
             window: released.window,
+            tags: released.tags,
         }
     }
 
@@ -54,6 +55,7 @@ pub(crate) mod released {
                 date_time: released.date_time,
             }),
             window: released.window,
+            tags: released.tags,
         }
     }
 }
@@ -226,6 +228,7 @@ mod tests {
                     date_time: -1,
                 }),
                 window: true,
+                tags: 1234,
             },
         ] {
             assert_eq!(released::from_wire(&released::to_wire(&given)), given);

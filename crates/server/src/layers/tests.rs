@@ -522,6 +522,10 @@ fn broken_files_are_explained_with_key_line_and_what_to_write() {
             "weir.toml:2: rtmps.listen: needs tls.cert and tls.key",
         ),
         (
+            "[https]\nlisten = ':8443'",
+            "weir.toml:2: https.listen: needs tls.cert and tls.key",
+        ),
+        (
             "[tls]\ncert = 'c.pem'",
             "tls.key: tls.cert is set, so this must be too",
         ),

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// The head, and the body if there is one. Everything behind it is the answer too: the connection ends with it.
-pub(super) fn bytes(answer: Response<Bytes>) -> Bytes {
+pub(crate) fn bytes(answer: Response<Bytes>) -> Bytes {
     let (mut head, body) = answer.into_parts();
     let headers = &mut head.headers;
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {

@@ -1,6 +1,7 @@
 //! What a player says that only listens.
 
 use super::*;
+use crate::config::Coalesce;
 
 /// A message as a client sends it, with a mask that changes nothing.
 fn said(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -93,4 +94,45 @@ async fn who_is_silent_while_nothing_moves_is_asked_and_then_given_up() {
         assert_eq!(kind, 0x89);
     }
     node.drain().await;
+}
+
+#[tokio::test]
+async fn nothing_follows_a_goodbye() {
+    let node = node(|config| config.egress.coalesce = Coalesce::Fixed(Duration::ZERO)).await;
+    let publisher = publish(&node, "a").await;
+    publisher.send(keyframe(0)).await.expect("open");
+    for round in 0..20 {
+        let mut viewer = Viewer::of(&node, "live/a", Carrier::WebSocket);
+        viewer.head().await;
+        let goodbye = said(0x88, &[3, 0xE8]);
+        viewer.socket.write_all(&goodbye).await.expect("open");
+        for frame in 1..40 {
+            let sent = publisher.send(keyframe(round * 1000 + frame)).await;
+            sent.expect("open");
+        }
+        let rest = viewer.rest().await;
+        let (last, mut rest) = (&[0x88, 2, 3, 0xE8], &rest[..]);
+        while let [0x82, len, behind @ ..] = rest {
+            rest = &behind[usize::from(*len)..];
+        }
+        assert_eq!(rest, last, "in round {round}");
+    }
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn a_pipe_holds_little_that_is_not_read() {
+    let (socket, mut far) = Socket::pipe().expect("a pipe");
+    let Socket(transport) = socket;
+    transport.prepare(1 << 20).expect("nothing to prepare");
+    transport.writable().await.expect("open");
+    let mut held = 0;
+    while let Ok(written) = transport.try_write(&[0; 4096]) {
+        held += written;
+    }
+    assert!((16 << 10..128 << 10).contains(&held), "{held} bytes");
+    drop(transport);
+    let mut read = Vec::new();
+    far.read_to_end(&mut read).await.expect("an end");
+    assert_eq!(read.len(), held);
 }

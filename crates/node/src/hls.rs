@@ -1,0 +1,68 @@
+//! A stream over HLS, as those see it who answer the requests of its viewers.
+//!
+//! A viewer asks for each part anew, so requests are many: they find the stream by its key without a word to any actor,
+//! and without a lock that viewers of other streams take ([`Table`]). Only the first request makes the stream's actor
+//! start to package it ([`Packager`](packager::Packager)), and it ends that when nobody has asked for long.
+
+mod ask;
+mod audience;
+mod entry;
+pub(crate) mod packager;
+mod packaging;
+mod stage;
+mod table;
+mod view;
+
+use std::net::SocketAddr;
+
+use media::StreamKey;
+use rtmp::{Params, stream_path};
+
+use crate::config::RESERVED_APPS;
+use crate::status::RefusalKind;
+use crate::watch::Refused;
+pub(crate) use ask::ask;
+pub(crate) use entry::Entry;
+pub use stage::{News, Stage, Stream};
+pub(crate) use table::{Listed, Table};
+pub use view::View;
+
+/// What viewers over HLS are called in metrics and answers.
+pub(crate) const PROTOCOL: &str = "hls";
+
+/// Who has not asked for so many target durations does not watch any more.
+pub(crate) const MEMORY: u32 = 3;
+
+/// Who asks for which stream.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The path of the stream: `live/cam`.
+    pub path: String,
+    /// The query behind it: of `token` is known what it means.
+    pub query: String,
+    /// A token that came in another way; one in the query goes first.
+    pub token: Option<String>,
+    /// A hash of the address, the agent and the token: who asks.
+    pub viewer: u64,
+    /// Where the request comes from.
+    pub peer: SocketAddr,
+}
+
+impl Request {
+    fn key(&self) -> Result<StreamKey, Refused> {
+        let not_found = |sentence: String| Refused::new(RefusalKind::NotFound, sentence);
+        let key = StreamKey::parse(&stream_path(&self.path, ""));
+        let key = key.map_err(|error| not_found(error.to_string()))?;
+        if RESERVED_APPS.contains(&key.app()) {
+            let app = key.app();
+            return Err(not_found(format!("the app {app:?} is reserved")));
+        }
+        Ok(key)
+    }
+
+    fn token(&self) -> Option<String> {
+        let params = Params::parse(&self.query);
+        let token = params.get("token").map(str::to_owned);
+        token.or_else(|| self.token.clone())
+    }
+}

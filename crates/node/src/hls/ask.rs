@@ -1,0 +1,102 @@
+//! How a request finds its stream.
+
+use std::time::{Duration, Instant};
+
+use media::StreamKey;
+use ractor::ActorRef;
+use ractor::rpc::CallResult;
+use tracing::{debug, warn};
+
+use super::{Entry, Request, Stream};
+use crate::auth::Action;
+use crate::connection::play::TurnedAway;
+use crate::context::Context;
+use crate::node;
+use crate::status::RefusalKind;
+use crate::stream::Refusal;
+use crate::watch::Refused;
+
+/// So long a stream is waited for that is known to be somewhere.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The stream that is asked for, packaged here from now on if it was not.
+pub(crate) async fn ask(
+    context: &Context,
+    node: &ActorRef<node::Message>,
+    request: &Request,
+) -> Result<Stream, Refused> {
+    let key = request.key()?;
+    let token = request.token();
+    if let Err(denied) = context.auth.check(Action::Play, &key, token.as_deref()) {
+        context.metrics.auth("play", "denied");
+        return Err(TurnedAway::from(denied).into());
+    }
+    let asked = Instant::now();
+    let known = context.hls.with(&key, |entry| {
+        let admitted = admit(context, entry, &key, request, asked);
+        admitted.map(|()| entry.stream().clone())
+    });
+    match known {
+        Some(Ok(stream)) if stream.is_over() => {}
+        Some(known) => return known,
+        None => {}
+    }
+    // Whoever comes first is new. Nothing is begun for those who may not stay.
+    has_room(context)?;
+    let patience = context.config.play.wait + PATIENCE;
+    let (to, find) = (key.clone(), |to| move |reply| node::Message::Hls(to, reply));
+    let entry = match node.call(find(to), Some(patience)).await {
+        Ok(CallResult::Success(answer)) => answer?,
+        Ok(CallResult::Timeout) => return Err(not_in_time(&key)),
+        Ok(CallResult::SenderError) | Err(_) => {
+            warn!(%key, "a request over HLS was not answered within the node");
+            return Err(Refusal::Fault.into());
+        }
+    };
+    admit(context, &entry, &key, request, asked)?;
+    Ok(entry.stream().clone())
+}
+
+/// Takes note of who asks, unless it is somebody new for whom there is no room.
+fn admit(
+    context: &Context,
+    entry: &Entry,
+    key: &StreamKey,
+    request: &Request,
+    asked: Instant,
+) -> Result<(), Refused> {
+    let now = context.clock.now();
+    if !entry.knows(request.viewer, now) {
+        has_room(context)?;
+        let limit = context.config.limits.viewers_per_stream;
+        if limit > 0 && entry.viewers() + entry.players() >= limit {
+            let key = key.clone();
+            return Err(Refusal::Full { key, limit }.into());
+        }
+    }
+    if entry.note(request.viewer, now) {
+        context.metrics.auth("play", "allowed");
+        debug!(%key, peer = %request.peer, protocol = super::PROTOCOL, "plays");
+        entry.joins(asked, &context.metrics);
+    }
+    Ok(())
+}
+
+/// Whether there is room for somebody new on this node.
+fn has_room(context: &Context) -> Result<(), Refused> {
+    if context.hls.is_closed() {
+        return Err(Refusal::Draining.into());
+    }
+    match context.headroom.refuses_viewers() {
+        None => Ok(()),
+        Some(full) => {
+            context.metrics.viewer_refused(full.resource);
+            Err(TurnedAway::Full(full).into())
+        }
+    }
+}
+
+fn not_in_time(key: &StreamKey) -> Refused {
+    let sentence = format!("{key} did not come from the node that has it; try again");
+    Refused::new(RefusalKind::Unavailable, sentence)
+}

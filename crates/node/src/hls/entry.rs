@@ -1,0 +1,131 @@
+//! What all requests for one stream share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::audience::Audience;
+use super::{MEMORY, Stream};
+use crate::metrics::Metrics;
+
+/// When somebody asked last is noted so finely, in nanoseconds: on many processors it would else be passed around
+/// with each request.
+const FINELY: i64 = 50_000_000;
+/// Of so many who wait for the first playlist is noted since when.
+const JOINING: usize = 10_000;
+
+/// A stream that is packaged here, and who asks for it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    stream: Stream,
+    /// When anybody asked last, in nanoseconds of the node's clock.
+    asked: AtomicI64,
+    audience: Audience,
+    /// How many watch it over HLS, as of the last count, and those who came since.
+    viewers: AtomicUsize,
+    /// How many play it in other ways.
+    players: AtomicUsize,
+    /// Since when those wait who came before there was anything to play.
+    joining: Mutex<Vec<Instant>>,
+    has_ended: AtomicBool,
+}
+
+impl Entry {
+    /// Of a stream that is asked for at `now`.
+    pub(crate) fn new(stream: Stream, now: i64) -> Entry {
+        Entry {
+            stream,
+            asked: AtomicI64::new(now),
+            audience: Audience::default(),
+            viewers: AtomicUsize::default(),
+            players: AtomicUsize::default(),
+            joining: Mutex::default(),
+            has_ended: AtomicBool::default(),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// When anybody asked last.
+    pub(crate) fn asked(&self) -> i64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Who has not asked for so long does not watch any more.
+    pub(crate) fn memory(&self) -> Duration {
+        self.stream.target() * MEMORY
+    }
+
+    /// Whether somebody watches.
+    pub(super) fn knows(&self, viewer: u64, now: i64) -> bool {
+        self.audience.knows(viewer, self.since(now))
+    }
+
+    /// Takes note that somebody asks now. Returns whether it did not watch before.
+    pub(super) fn note(&self, viewer: u64, now: i64) -> bool {
+        if now.saturating_sub(self.asked()) > FINELY {
+            self.asked.fetch_max(now, Ordering::Relaxed);
+        }
+        let is_new = self.audience.note(viewer, now, self.since(now));
+        if is_new {
+            self.viewers.fetch_add(1, Ordering::Relaxed);
+        }
+        is_new
+    }
+
+    /// How many watch over HLS, or came lately.
+    pub(crate) fn viewers(&self) -> usize {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// How many play it in other ways, who share its limit.
+    pub(super) fn players(&self) -> usize {
+        self.players.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_players(&self, players: usize) {
+        self.players.store(players, Ordering::Relaxed);
+    }
+
+    /// Counts who watches at `now`.
+    pub(crate) fn count(&self, now: i64) -> usize {
+        let count = self.audience.count(self.since(now));
+        self.viewers.store(count, Ordering::Relaxed);
+        count
+    }
+
+    /// Somebody came who had asked then.
+    pub(super) fn joins(&self, asked: Instant, metrics: &Metrics) {
+        if self.stream.is_playable() {
+            return metrics.hls_joined(asked.elapsed());
+        }
+        let mut joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        if joining.len() < JOINING {
+            joining.push(asked);
+        }
+    }
+
+    /// There is something to play.
+    pub(super) fn has_joined(&self, metrics: &Metrics) {
+        let mut joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        for asked in std::mem::take(&mut *joining) {
+            metrics.hls_joined(asked.elapsed());
+        }
+    }
+
+    /// The stream is over: what there is stays for late comers.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    fn since(&self, now: i64) -> i64 {
+        let memory = i64::try_from(self.memory().as_nanos()).unwrap_or(i64::MAX);
+        now.saturating_sub(memory)
+    }
+}

@@ -1,0 +1,45 @@
+//! No more wait than may.
+
+use std::time::Duration;
+
+use hls::Mode;
+use tokio::time::{sleep, timeout};
+
+use crate::cast::Cast;
+use crate::peer::PATIENCE;
+use crate::site::Site;
+
+#[tokio::test]
+async fn who_leaves_while_waiting_frees_its_place() {
+    let mut cast = Cast::of(Mode::LowLatency, 9);
+    let site = Site::with(&[("live/a", cast.stream())], |web| web.http.waiting = 1);
+    let (msn, part) = cast.newest();
+    let path = format!(
+        "/live/a/media.m3u8?_HLS_msn={msn}&_HLS_part={}",
+        part.expect("a part") + 1
+    );
+    let mut first = site.peer().await;
+    first.send("GET", &path, "").await;
+    site.was_asked(1).await;
+    let mut second = site.peer().await;
+    let full = second.get(&path).await;
+    assert_eq!(full.refusal(), (503, "unavailable".to_owned()));
+    assert!(full.text().contains("http.waiting"), "{}", full.text());
+    assert!(full.header("retry-after").is_some());
+    // What is there takes no place.
+    second.get("/live/a/media.m3u8").await.playlist();
+    drop(first);
+    let waits = async {
+        loop {
+            second.send("GET", &path, "").await;
+            sleep(Duration::from_millis(20)).await;
+            if second.is_silent() {
+                return;
+            }
+            assert_eq!(second.heard("GET").await.status, 503);
+        }
+    };
+    timeout(PATIENCE, waits).await.expect("the place is free");
+    cast.next_part();
+    second.heard("GET").await.playlist();
+}
