@@ -40,7 +40,9 @@ async fn curl_asks_by_http2_and_by_http1_and_looks_at_the_certificate() {
     let health = url(&node, "/health");
     let version = ["-w", "\n%{http_version}", &health];
     for (how, spoken) in [("--http2", "2"), ("--http1.1", "1.1")] {
-        let said = curl(&files, &[&[how], &version[..]].concat()).succeeded().await;
+        let said = curl(&files, &[&[how], &version[..]].concat())
+            .succeeded()
+            .await;
         let (health, version) = said.rsplit_once('\n').expect("two lines");
         assert!(health.contains("\"status\":\"ok\""), "{said}");
         assert_eq!(version, spoken);
@@ -133,12 +135,19 @@ async fn who_is_refused_by_http2_is_told_as_by_http1() {
     let files = certificate::write(folder.path(), "localhost");
     let tokens = r#"auth.static={"live/cam" = { play = "secret" }}"#;
     let node = secure(&files, &[tokens]).await;
-    for (query, status) in [("", "401"), ("?token=guess", "403"), ("?token=secret", "404")] {
+    for (query, status) in [
+        ("", "401"),
+        ("?token=guess", "403"),
+        ("?token=secret", "404"),
+    ] {
         let stream = url(&node, &format!("/live/cam.flv{query}"));
         for how in ["--http2", "--http1.1"] {
             let said = curl(&files, &[how, "-w", "\n%{http_code}", &stream]);
             let said = said.succeeded().await;
-            assert!(said.ends_with(status) && said.contains("\"error\""), "{how}: {said}");
+            assert!(
+                said.ends_with(status) && said.contains("\"error\""),
+                "{how}: {said}"
+            );
         }
     }
     // Without the key of the API, a page or proxy elsewhere is told from this machine by HTTP/2 too.

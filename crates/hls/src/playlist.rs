@@ -6,6 +6,9 @@ mod multivariant;
 
 use std::fmt;
 use std::fmt::Write;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 
 pub use multivariant::Variant;
 
@@ -30,7 +33,20 @@ pub struct Playlist {
     text: String,
     /// Where URIs end in it.
     uris: Vec<usize>,
+    packed: Packed,
 }
+
+/// What somebody has made of the text. Whether it is there yet tells no playlists apart.
+#[derive(Clone, Debug, Default)]
+struct Packed(OnceLock<Bytes>);
+
+impl PartialEq for Packed {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Packed {}
 
 /// What is carried into the URIs of a playlist: the query that it was asked for with, as far as
 /// what it points to needs it.
@@ -64,6 +80,12 @@ impl Playlist {
     /// The playlist as it is.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What `pack` makes of the text, for all who want it so: made once.
+    pub fn packed(&self, pack: impl FnOnce(&str) -> Bytes) -> Bytes {
+        let packed = self.packed.0.get_or_init(|| pack(&self.text));
+        packed.clone()
     }
 
     /// The playlist with `query` in all its URIs.
@@ -131,6 +153,16 @@ mod tests {
             playlist.with(&query),
             "#EXTM3U\n#EXT-X-MAP:URI=\"a.mp4?t=1&u=%20\"\nb.m4s?t=1&u=%20\n#EXT-X-ENDLIST\n"
         );
+    }
+
+    #[test]
+    fn what_is_made_of_it_is_made_once_and_changes_nothing() {
+        let playlist = Playlist::multivariant(&Variant::default());
+        let same = playlist.clone();
+        let first = playlist.packed(|text| Bytes::copy_from_slice(&text.as_bytes()[..7]));
+        assert_eq!(first, "#EXTM3U");
+        assert_eq!(playlist.packed(|_| unreachable!("it is there")), first);
+        assert_eq!(playlist, same);
     }
 
     #[test]

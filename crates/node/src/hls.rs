@@ -5,7 +5,6 @@
 //! start to package it ([`Packager`](packager::Packager)), and it ends that when nobody has asked for long.
 
 mod ask;
-mod audience;
 mod entry;
 pub(crate) mod packager;
 mod packaging;

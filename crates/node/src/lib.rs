@@ -8,12 +8,14 @@
 //! ├── Connection, one per peer     connection.rs   never restarted: the peer comes back
 //! └── Stream, one per key          stream.rs       never restarted: its publisher or next player comes back
 //!     ├── Pull                     pull.rs         when another node has it; restarted while it is wanted
+//!     ├── Packager                 hls/packager.rs while somebody asks over HLS; restarted: it resumes at the oldest listed segment
 //!     └── Subscriber, one per player   subscriber.rs
 //! ```
 //!
 //! Mailboxes carry control, the ring of a stream carries media. A connection's pump puts an
 //! encoder's tags into the ring (`connection/rtmp/publishing.rs`); players are written by groups
-//! (`fanout.rs`) and, while they join or lag, each by a pump of its own (`catch_up.rs`).
+//! (`fanout.rs`) and, while they join or lag, each by a pump of its own (`catch_up.rs`). Requests over
+//! HLS pass no mailbox: they read what the packager of the stream shows (`hls/stage.rs`).
 
 mod admission;
 mod auth;

@@ -6,6 +6,7 @@
 mod node;
 mod question;
 mod served;
+mod sketch;
 mod snapshot;
 mod stream;
 mod subscriber;
@@ -24,5 +25,6 @@ pub use time::{Timestamp, TimestampError};
 pub use why::{Why, WhyNode};
 
 pub(crate) use served::{Served, best, read_name, served, subscribers};
+pub(crate) use sketch::read as read_sketch;
 pub(crate) use snapshot::{Place, Publish, StreamSnapshot, Subscribed};
 pub(crate) use why::{Facts, Recorded, explain};

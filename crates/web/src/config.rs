@@ -40,7 +40,8 @@ node::section! {
         connections_per_address: usize = 0, "count";
         /// Requests of HLS players that wait for what is to come, at a time; further ones are refused. 0 is no limit.
         waiting: usize = 50_000, "count";
-        /// The head of a first request must be there within this, and that of a later one from its first byte on.
+        /// A request's head must be whole within this from its first byte on. The first byte of the first one must come
+        /// within this, too.
         header_timeout: Duration = Duration::from_secs(30), "duration";
         /// A connection is closed when nothing was under way on it for so long. Let balancers give up theirs sooner.
         idle_timeout: Duration = Duration::from_secs(75), "duration";
@@ -90,7 +91,8 @@ impl Config {
         let wrong = origins.filter(|origin| !cors::is_origin(origin));
         let mut problems: Vec<_> = wrong
             .map(|origin| {
-                let what = format!("{origin:?} is no origin: write it as https://example.org:8443, or *");
+                let what =
+                    format!("{origin:?} is no origin: write it as https://example.org:8443, or *");
                 problem("http.allow_origins", what)
             })
             .collect();
@@ -105,7 +107,10 @@ impl Config {
             }
         }
         if self.https.listen.is_some() && self.tls.cert.is_none() && self.tls.key.is_none() {
-            problems.push(problem("https.listen", "needs tls.cert and tls.key".to_owned()));
+            problems.push(problem(
+                "https.listen",
+                "needs tls.cert and tls.key".to_owned(),
+            ));
         }
         problems
     }

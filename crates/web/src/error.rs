@@ -83,6 +83,15 @@ impl Refusal {
         self
     }
 
+    /// The same, where there is such a word, some seconds later.
+    pub(crate) fn later(self, seconds: u64) -> Self {
+        let retry_after = self.retry_after.map(|after| after + seconds);
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+
     /// What was asked makes no sense.
     pub(crate) fn invalid(error: impl Into<String>) -> Self {
         Self::of(RefusalKind::Invalid, error.into())

@@ -5,7 +5,6 @@
 //! where that cannot be, since others share the connection (HTTP/2), its stream passes through here.
 
 mod chunks;
-pub(crate) mod head;
 mod pipe;
 mod upgrade;
 
@@ -25,6 +24,7 @@ use node::watch::{self, Carrier, Socket};
 use crate::api::bearer;
 use crate::cors::Cors;
 use crate::error::Refusal;
+use crate::head;
 use crate::percent;
 use crate::routes::{Shared, Source};
 
@@ -93,11 +93,11 @@ impl Wish {
             peer,
             request: self.request,
             begun: BytesMut::from(begun),
-            head: head::bytes(self.accepted.map(|()| Bytes::new())),
+            head: head::last(self.accepted.map(|()| Bytes::new())),
             refuse: Box::new(|refused| {
                 let mut answer = Refusal::from(refused.clone()).response();
                 answer.headers_mut().extend(cors);
-                head::bytes(answer)
+                head::last(answer)
             }),
         }
     }

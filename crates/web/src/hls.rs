@@ -3,13 +3,14 @@
 //! What is asked for is there, or comes soon and is waited for, or will never come. The bytes that are sent are those
 //! that the node keeps, for all viewers the same; only tokens are written into playlists for each.
 
-mod body;
 mod cache;
 mod counts;
 mod files;
+mod packed;
 mod path;
 mod playlists;
 mod ranges;
+mod run;
 mod token;
 mod wait;
 
@@ -28,6 +29,7 @@ use crate::routes::{Shared, Source};
 use counts::Counts;
 pub(crate) use path::Asked;
 use path::What;
+pub(crate) use run::Run;
 use token::Given;
 use wait::{Failed, Places};
 
@@ -104,6 +106,10 @@ pub(crate) async fn answer<S: Source>(
     if parts.method == Method::HEAD {
         response = without_body(response);
     }
+    if let Some(origin) = told.remove(header::VARY) {
+        // What the answer depends on may be more than the origin of a page.
+        response.headers_mut().append(header::VARY, origin);
+    }
     response.headers_mut().extend(told);
     desk.counts.answered(what, response.status());
     response
@@ -148,7 +154,8 @@ async fn serve<S: Source>(
         answered = inquiry.answer(&asked.what, directives).await;
     }
     let mut response = answered.map_err(|failed| match failed {
-        Failed::Refused(refusal) => refusal,
+        // Those who have waited for the same do not come back all at once.
+        Failed::Refused(refusal) => refusal.later(request.viewer % 3),
         Failed::Over => OVER,
     })?;
     if inquiry.stream.is_leaving() && parts.version <= Version::HTTP_11 {

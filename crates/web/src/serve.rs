@@ -7,6 +7,7 @@ mod guest;
 mod http1;
 mod http2;
 mod link;
+mod reply;
 mod service;
 mod site;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod tls;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::service::TowerToHyperService;
 use rtmp::tls::ReloadingAcceptor;
@@ -43,6 +44,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// A pause after accepting failed, as it does without file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The same where somebody is about to give up one.
+const ROOM_PAUSE: Duration = Duration::from_millis(5);
+/// It lasts, so it is not said at each try.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 /// So many beyond all limits are let in to be told so, and to look whether the node is well.
 const RESERVE: usize = 64;
 
@@ -160,6 +165,7 @@ fn tls(config: &Config) -> io::Result<Tls> {
 async fn accept(listener: TcpListener, site: Arc<Site>) {
     let mut connections = JoinSet::new();
     let mut stopped = site.stopped.clone();
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -172,13 +178,32 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
                 }
                 None => site.counts.turned_away(),
             },
+            Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
-                warn!(%error, "accepting http failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                if warned.is_none_or(|when| when.elapsed() > WARN_EVERY) {
+                    warn!(%error, "accepting http failed");
+                    warned = Some(Instant::now());
+                }
+                // Whoever has nothing under way can give up its descriptor.
+                let pause = match site.crowd.make_room() {
+                    true => ROOM_PAUSE,
+                    false => ACCEPT_PAUSE,
+                };
+                tokio::time::sleep(pause).await;
             }
         }
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// The peer gave up before it was accepted.
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
 }

@@ -322,7 +322,10 @@ async fn refusals_are_answers_like_any_other() {
         player.ask("HEAD", path, headers).await;
         let (status, head) = player.head().await;
         assert!(status == 200 && head.contains("video/x-flv"), "{head}");
-        assert!(!head.contains("content-length"), "as long as the stream: {head}");
+        assert!(
+            !head.contains("content-length"),
+            "as long as the stream: {head}"
+        );
         player.ask("GET", path, headers).await;
         assert_eq!(player.head().await.0, 200);
     }

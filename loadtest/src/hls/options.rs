@@ -76,10 +76,10 @@ pub(crate) struct ReloadsCommand {
     #[arg(long, default_value_t = 20)]
     pub(crate) parts: usize,
     /// How many parts ahead is asked for: all requests have to be there before it is
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 6)]
     pub(crate) ahead: u32,
     /// A part counts if all requests were sent so long before it came
-    #[arg(long, default_value = "200ms", value_parser = parse::duration)]
+    #[arg(long, default_value = "300ms", value_parser = parse::duration)]
     pub(crate) quiet: Duration,
     /// In turn with the bare loop, which gives the same answer to the same number of sockets
     #[arg(long, conflicts_with_all = ["url", "http2"])]

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ::hls::Sketch;
 use directory::{Held, StreamRecord, StreamState};
 use media::StreamKey;
 
 use super::listing::{Listing, first};
-use crate::status::{Served, State, Stream, Subscriber, Timestamp, best};
+use crate::hls;
+use crate::status::{Served, State, Stream, Subscriber, Timestamp, best, read_sketch};
 
 /// The streams that are or were published, by key, and how many there are.
 pub(super) fn streams(
@@ -65,8 +67,15 @@ pub(super) fn stream(
             *sum = sum.saturating_add(*number);
         }
     };
+    // Who watches over HLS may be a viewer of many nodes.
+    let mut over_hls = Sketch::default();
     for served in served {
-        count(&served.stream.viewers_by_protocol);
+        let mut by_protocol = served.stream.viewers_by_protocol.clone();
+        if let Some(sketch) = read_sketch(&served.sketch) {
+            over_hls.merge(&sketch);
+            by_protocol.remove(hls::PROTOCOL);
+        }
+        count(&by_protocol);
     }
     // Of nodes that do not answer, whoever they pull from may know.
     let told = served.iter().flat_map(|served| &served.edges);
@@ -75,6 +84,11 @@ pub(super) fn stream(
         if unreachable.contains(node) {
             count(by_protocol);
         }
+    }
+    let estimate = over_hls.estimate();
+    if estimate > 0 {
+        let sum = viewers.entry(hls::PROTOCOL.to_owned()).or_default();
+        *sum = sum.saturating_add(estimate);
     }
     stream.viewers = viewers.values().fold(0, |sum, it| sum.saturating_add(*it));
     stream.viewers_by_protocol = viewers;
@@ -174,6 +188,35 @@ mod tests {
         assert_eq!(stream.encoder.as_deref(), Some("told by o1"));
         assert_eq!(stream.viewers, 6);
         assert_eq!(stream.viewers_by_protocol.get("rtmp"), Some(&6));
+    }
+
+    #[test]
+    fn who_watches_at_several_nodes_in_turn_is_one_viewer() {
+        let at = |node: &str, viewers: std::ops::Range<u64>| {
+            let mut served = told(node, Part::Pulled, Some(7), 1);
+            let count = viewers.end - viewers.start;
+            let by_protocol = &mut served.stream.viewers_by_protocol;
+            by_protocol.insert("hls".to_owned(), count);
+            let mut sketch = Sketch::default();
+            viewers.for_each(|viewer| sketch.add(viewer));
+            let bytes = sketch.to_bytes();
+            let bytes = bytes.iter().map(|byte| format!("{byte:02x}"));
+            served.sketch = bytes.collect();
+            served
+        };
+        let mut served = vec![at("e1", 0..300), at("e2", 100..400)];
+        let counted = |served: &[Served]| {
+            let stream = stream(served, None, &[], NOW).expect("published");
+            (stream.viewers, stream.viewers_by_protocol["hls"])
+        };
+        assert_eq!(counted(&served), (402, 400));
+        // Of one that does not say who they are, all count.
+        let bare = Served {
+            sketch: String::new(),
+            ..at("e3", 0..50)
+        };
+        served.push(bare);
+        assert_eq!(counted(&served), (453, 450));
     }
 
     #[test]

@@ -188,7 +188,10 @@ impl Player {
 
     async fn serve(&mut self) -> io::Result<Last> {
         // What came with the request, also where TLS has it already: no news would tell of that.
-        if let Some(last) = self.hear()?.map_or_else(|| self.read(), |last| Ok(Some(last)))? {
+        if let Some(last) = self
+            .hear()?
+            .map_or_else(|| self.read(), |last| Ok(Some(last)))?
+        {
             return Ok(last);
         }
         loop {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::audience::Audience;
+use hls::{Audience, Sketch};
+
 use super::{MEMORY, Stream};
 use crate::metrics::Metrics;
 
@@ -60,7 +61,7 @@ impl Entry {
 
     /// Whether somebody watches.
     pub(super) fn knows(&self, viewer: u64, now: i64) -> bool {
-        self.audience.knows(viewer, self.since(now))
+        self.audience.knows(viewer, since_1970(now), self.memory())
     }
 
     /// Takes note that somebody asks now. Returns whether it did not watch before.
@@ -68,7 +69,7 @@ impl Entry {
         if now.saturating_sub(self.asked()) > FINELY {
             self.asked.fetch_max(now, Ordering::Relaxed);
         }
-        let is_new = self.audience.note(viewer, now, self.since(now));
+        let is_new = self.audience.note(viewer, since_1970(now), self.memory());
         if is_new {
             self.viewers.fetch_add(1, Ordering::Relaxed);
         }
@@ -89,11 +90,11 @@ impl Entry {
         self.players.store(players, Ordering::Relaxed);
     }
 
-    /// Counts who watches at `now`.
-    pub(crate) fn count(&self, now: i64) -> usize {
-        let count = self.audience.count(self.since(now));
+    /// Counts who watches at `now`, and in a way that can be put together with what other nodes count.
+    pub(crate) fn count(&self, now: i64) -> (Sketch, usize) {
+        let (sketch, count) = self.audience.count(since_1970(now), self.memory());
         self.viewers.store(count, Ordering::Relaxed);
-        count
+        (sketch, count)
     }
 
     /// Somebody came who had asked then.
@@ -123,9 +124,8 @@ impl Entry {
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
     }
+}
 
-    fn since(&self, now: i64) -> i64 {
-        let memory = i64::try_from(self.memory().as_nanos()).unwrap_or(i64::MAX);
-        now.saturating_sub(memory)
-    }
+fn since_1970(nanoseconds: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0))
 }

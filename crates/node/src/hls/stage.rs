@@ -76,6 +76,10 @@ impl Stage {
 
     /// Shows this from now on, and wakes all who wait.
     pub fn show(&self, news: News) {
+        if self.0.is_over.load(Ordering::Acquire) {
+            // Whoever made this has not heard yet that it is over.
+            return;
+        }
         let view = View::new(news, Some(&self.0.view.load()));
         self.0.view.store(Arc::new(view));
         self.0.news.send_replace(());

@@ -6,7 +6,7 @@ use media::{Configuration, DropReason, Stats};
 use ractor::ActorId;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Publish, State, Stream, StreamSnapshot, Subscriber, Timestamp};
+use super::{Place, Publish, State, Stream, StreamSnapshot, Subscriber, Timestamp, sketch};
 use crate::hls;
 
 /// An encoder that has sent nothing for so long has no rate, in milliseconds.
@@ -35,6 +35,9 @@ pub(crate) struct Served {
     /// Tags that were of no use, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) dropped: BTreeMap<String, u64>,
+    /// Who watches over HLS, as a [`hls::Sketch`] in hexadecimal: whoever goes from node to node is one viewer.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) sketch: String,
     /// The nodes that pull from this one, and who watches there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) edges: BTreeMap<String, BTreeMap<String, u64>>,
@@ -120,6 +123,7 @@ pub(crate) fn served(snapshot: &StreamSnapshot, me: &str, now: i64) -> Served {
         last_tag_age: age.map(|age| age as f64 / 1000.0),
         codecs: codecs(&configuration),
         dropped: dropped(&stats),
+        sketch: sketch::written(&snapshot.sketch),
         edges: snapshot.edges.clone(),
     }
 }
@@ -267,6 +271,7 @@ pub(crate) mod tests {
                 2
             ],
             hls: 0,
+            sketch: ::hls::Sketch::default(),
             edges: BTreeMap::new(),
             bytes_out: None,
         }

@@ -23,6 +23,8 @@ pub(crate) struct StreamSnapshot {
     pub(crate) subscribers: Vec<Subscribed>,
     /// How many watch over HLS on this node.
     pub(crate) hls: u64,
+    /// Who they are, as of a moment ago.
+    pub(crate) sketch: hls::Sketch,
     /// The nodes that pull from this one, and how many watch there, by protocol, as they say.
     pub(crate) edges: BTreeMap<String, BTreeMap<String, u64>>,
     /// Media bytes that left this node for players, where they are counted by stream.

@@ -43,6 +43,8 @@ pub(super) struct Packaged {
     /// Since when the stream is over.
     ended: Option<Instant>,
     counted: Counted,
+    /// Who they are, for putting them together with those of other nodes.
+    sketch: hls::Sketch,
 }
 
 /// So many viewers, on a gauge.
@@ -164,6 +166,7 @@ impl State {
                 gauge: self.context.metrics.hls_viewers(),
                 count: 0,
             },
+            sketch: hls::Sketch::default(),
         });
         self.start_packager(myself).await;
         self.look_at_hls_later(myself);
@@ -232,7 +235,9 @@ impl State {
         };
         let now = self.context.clock.now();
         let before = hls.counted.count;
-        hls.counted.set(hls.listed.entry.count(now));
+        let (sketch, count) = hls.listed.entry.count(now);
+        hls.sketch = sketch;
+        hls.counted.set(count);
         let has_changed = hls.counted.count != before;
         let memory = hls.listed.entry.memory();
         let is_unwanted = match hls.ended {
@@ -273,6 +278,12 @@ impl State {
     pub(super) fn viewers_over_hls(&self) -> usize {
         let hls = self.hls.as_ref();
         hls.map_or(0, |hls| hls.listed.entry.viewers())
+    }
+
+    /// Who they are.
+    pub(super) fn sketch_over_hls(&self) -> hls::Sketch {
+        let hls = self.hls.as_ref();
+        hls.map(|hls| hls.sketch.clone()).unwrap_or_default()
     }
 
     /// So many play it in other ways: they share a limit.

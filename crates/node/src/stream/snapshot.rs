@@ -41,6 +41,7 @@ impl State {
             ring: self.ring.clone(),
             subscribers: self.viewers.clone(),
             hls: self.viewers_over_hls() as u64,
+            sketch: self.sketch_over_hls(),
             edges: self.lent.edges(),
             bytes_out: None,
         }

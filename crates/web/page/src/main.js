@@ -32,7 +32,9 @@ function watch() {
   });
   const session = new Session(video, new Meter(video), tell);
   session.start({ ...address }, LOAD[address.way]);
-  setInterval(() => write(session.figures(), video), FIGURES_EVERY);
+  const look = () => write(session.figures(), video);
+  look();
+  setInterval(look, FIGURES_EVERY);
   // What a sleeping or unconnected device waited for may be there now.
   addEventListener("online", () => session.now());
   document.addEventListener("visibilitychange", () => document.hidden || session.now());

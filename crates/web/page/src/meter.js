@@ -13,7 +13,7 @@ export class Meter {
   constructor(video) {
     this.#video = video;
     video.addEventListener("waiting", () => this.#stands());
-    for (const event of ["playing", "pause", "seeking", "emptied", "ended"]) {
+    for (const event of ["playing", "pause", "emptied", "ended"]) {
       video.addEventListener(event, () => this.#goes());
     }
     video.addEventListener("playing", () => this.#shown());

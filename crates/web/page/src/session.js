@@ -15,6 +15,8 @@ const TOLD_AFTER = 1;
 // One that stands so long does not go on by itself, if so much more of the stream is there meanwhile.
 const STUCK_AFTER = 6;
 const STUCK_AHEAD = 4;
+// While one stands the node is asked so often whether it has the stream at all: players do not always hear of the end.
+const ASKED_EVERY = 5;
 // A play whose first picture takes so long will not bring any.
 const FIRST_WITHIN = 30;
 const LOOK = 250;
@@ -80,6 +82,9 @@ export class Session {
       const began = performance.now();
       const end = await this.#once(way, address, stop);
       wasLive ||= this.#meter.hasBegun;
+      if (end.kind === "renewed") {
+        continue;
+      }
       tries = performance.now() - began > GOOD_PLAY * 1000 ? 0 : tries + 1;
 
       let answer = await ask(address);
@@ -116,7 +121,7 @@ export class Session {
     this.#plays += 1;
     const play = way.play(this.#video, address, finish);
     this.#play = play;
-    const look = setInterval(this.#looker(play, finish), LOOK);
+    const look = setInterval(this.#looker(play, address, finish), LOOK);
     const end = await ended;
     clearInterval(look);
     stop.removeEventListener("abort", abort);
@@ -126,9 +131,10 @@ export class Session {
   }
 
   /** Looks at the picture now and then: who plays does not tell when it stands for good. */
-  #looker(play, finish) {
+  #looker(play, address, finish) {
     const began = performance.now();
     let newest = 0;
+    let asked = 0;
     return () => {
       const { standing, hasBegun } = this.#meter;
       if (!hasBegun) {
@@ -139,6 +145,10 @@ export class Session {
       }
       if (standing === 0) {
         newest = play.newest();
+        asked = 0;
+      } else if (standing > asked + ASKED_EVERY) {
+        asked = standing;
+        ask(address).then(({ kind }) => kind === "there" || finish({ kind: "network" }));
       } else if (standing > STUCK_AFTER && play.newest() - newest > STUCK_AHEAD) {
         finish({ kind: "media", detail: "the picture stood still" });
         return;

@@ -7,6 +7,8 @@ const element = (id) => document.getElementById(id);
 
 const STATES = { playing: "live", standing: "standing", connecting: "connecting", waiting: "waiting", cannot: "cannot play" };
 
+const NONE = "–";
+
 /** Asks which stream is meant, where the address names none. */
 export function choose() {
   const form = element("choose");
@@ -79,13 +81,14 @@ export function tell({ state, sentence, detail }) {
 
 /** Shows the figures of the moment. */
 export function write(figures, video) {
+  const isShown = figures.firstFrame !== undefined;
   const rows = Object.entries({
-    Latency: [figures.latency === undefined ? "–" : seconds(figures.latency), figures.latencyBy],
+    Latency: isShown && figures.latency ? [seconds(figures.latency), figures.latencyBy] : NONE,
     Stalls: `${figures.stalls}${figures.stalls ? ` (${seconds(figures.stalledSeconds)})` : ""}`,
     Picture: picture(figures, video),
-    Codecs: figures.codecs?.map(named).join(", ") || "–",
-    "Dropped frames": `${figures.droppedFrames} of ${figures.frames}`,
-    "First picture": figures.firstFrame === undefined ? "–" : `after ${seconds(figures.firstFrame)}`,
+    Codecs: figures.codecs?.map(named).join(", ") || NONE,
+    "Dropped frames": figures.frames ? `${figures.droppedFrames} of ${figures.frames}` : NONE,
+    "First picture": isShown ? `after ${seconds(figures.firstFrame)}` : NONE,
   });
   const list = element("figures");
   rows.forEach(([name, told], at) => {
@@ -112,7 +115,7 @@ function newRow(name) {
 
 function picture({ frameRate }, { videoWidth, videoHeight }) {
   if (!videoWidth) {
-    return "–";
+    return NONE;
   }
   const rate = frameRate ? `, ${Math.round(frameRate * 100) / 100} fps` : "";
   return `${videoWidth} × ${videoHeight}${rate}`;

@@ -72,7 +72,9 @@ impl Chunks {
             }),
             (_, Some(digit)) => {
                 let longer = self.length.checked_mul(16);
-                self.length = longer.and_then(|it| it.checked_add(digit as usize)).ok_or(Broken)?;
+                self.length = longer
+                    .and_then(|it| it.checked_add(digit as usize))
+                    .ok_or(Broken)?;
                 Ok(Part::Length)
             }
             _ => Err(Broken),

@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use node::hls::View;
 
 use super::Inquiry;
-use super::body::Slices;
 use super::cache::{self, Keeps};
 use super::ranges::{self, Wanted};
+use super::run::Run;
 use super::wait::Failed;
 use crate::error::Refusal;
 
@@ -80,8 +80,7 @@ impl Inquiry<'_> {
             Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
             Wanted::Beyond => return beyond(length),
         };
-        let slices = Slices::new(self.stream.clone(), body, range.start, range.len());
-        let mut response = Response::new(axum::body::Body::new(slices));
+        let mut response = Response::default();
         *response.status_mut() = status;
         let headers = response.headers_mut();
         let control = cache::control(keeps, self.given.is_private());
@@ -92,6 +91,11 @@ impl Inquiry<'_> {
         if known {
             return response;
         }
+        if self.parts.method == Method::GET {
+            let run = Run::new(self.stream.clone(), body, range.start, range.len());
+            response.extensions_mut().insert(run);
+        }
+        let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.len()));
         if has_ranges {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::hls::{Answer, Body, Directives, Playlist, Version};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use node::hls::View;
@@ -12,6 +12,7 @@ use node::hls::View;
 use super::Inquiry;
 use super::cache::Keeps;
 use super::files::Answered;
+use super::packed;
 use super::wait::{Failed, beginning};
 use crate::error::Refusal;
 
@@ -89,17 +90,40 @@ impl Inquiry<'_> {
     }
 
     fn tell(&self, told: Told) -> Response {
+        let Told {
+            playlist,
+            mut tag,
+            keeps,
+        } = told;
+        let is_packed = self.given.carried.is_none() && packed::is_taken(&self.parts.headers);
         let text = match &self.given.carried {
-            Some(query) => Bytes::from(told.playlist.with(query)),
-            None => Bytes::from_owner(Text(told.playlist)),
+            Some(query) => Bytes::from(playlist.with(query)),
+            None if is_packed => playlist.packed(packed::gzip),
+            None => Bytes::from_owner(Text(playlist)),
         };
-        self.respond(Answered {
+        if is_packed {
+            // Other bytes have another tag (RFC 9110, 8.8.3).
+            tag = tag.map(|tag| tag.trim_end_matches('"').to_owned() + "-gzip\"");
+        }
+        let mut response = self.respond(Answered {
             media_type: Playlist::MEDIA_TYPE,
             body: Body::new([text]),
-            tag: told.tag,
-            keeps: told.keeps,
+            tag,
+            keeps,
             has_ranges: false,
-        })
+        });
+        let headers = response.headers_mut();
+        if self.given.carried.is_none() {
+            let encoding = HeaderValue::from_static("Accept-Encoding");
+            headers.append(header::VARY, encoding);
+        }
+        if is_packed && response.status() == StatusCode::OK {
+            let gzip = HeaderValue::from_static("gzip");
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, gzip);
+        }
+        response
     }
 }
 

@@ -112,6 +112,11 @@ impl Crowd {
         })
     }
 
+    /// Has the one go that is idle for longest, whether or not there are too many.
+    pub(super) fn make_room(&self) -> bool {
+        self.lock().make_room()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -280,11 +285,7 @@ impl State {
         self.stand(number, Stand::Busy);
     }
 
-    fn link(
-        &mut self,
-        number: usize,
-        change: impl FnOnce(&mut Option<usize>, &mut Option<usize>),
-    ) {
+    fn link(&mut self, number: usize, change: impl FnOnce(&mut Option<usize>, &mut Option<usize>)) {
         if let Some(entry) = self.entries.get_mut(number)
             && let Stand::Idle { before, behind } = &mut entry.stand
         {
@@ -367,6 +368,16 @@ mod tests {
             Some(Over::Address(2)),
             "it did not count"
         );
+    }
+
+    #[test]
+    fn room_is_made_where_something_else_runs_out() {
+        let crowd = Arc::new(Crowd::new(0, 0));
+        assert!(!crowd.make_room(), "there is nobody");
+        let (one, two) = (enter(&crowd, A), enter(&crowd, A));
+        one.is_busy();
+        assert!(crowd.make_room() && two.is_dismissed());
+        assert!(!crowd.make_room() && !one.is_dismissed());
     }
 
     #[test]

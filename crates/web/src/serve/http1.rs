@@ -20,7 +20,8 @@ use super::WRITE_TIMEOUT;
 use super::counts::End;
 use super::guest::Guest;
 use super::link::{Link, Rewound};
-use super::service::{Addressed, Answer, Making};
+use super::reply::{self, Again};
+use super::service::{Addressed, Making};
 use crate::flv::Wish;
 use crate::patience::{Flow, Patient};
 
@@ -38,6 +39,8 @@ enum Next {
     Talk(Link, Bytes),
     /// An answer takes a while.
     Wait(Link, Bytes, Making),
+    /// It is there, and is hyper's to send.
+    Again(Link, Bytes, Again),
     /// It is a player's.
     Player(Link, Bytes, Wish),
     Over(End),
@@ -58,13 +61,9 @@ pub(super) async fn serve(mut link: Link, guest: &Guest) -> End {
             next = match next {
                 Next::Idle(link) => break link,
                 Next::Talk(link, begun) => Box::pin(talk(link, begun, None, guest)).await,
-                Next::Wait(link, begun, making) => {
-                    match wait(link, begun, making).await {
-                        Some((link, begun, again)) => {
-                            Box::pin(talk(link, begun, Some(again), guest)).await
-                        }
-                        None => Next::Over(End::Left),
-                    }
+                Next::Wait(link, begun, making) => Box::pin(wait(link, begun, making, guest)).await,
+                Next::Again(link, begun, again) => {
+                    Box::pin(talk(link, begun, Some(again), guest)).await
                 }
                 Next::Player(link, begun, wish) => {
                     if let Some(players) = &guest.site.players {
@@ -97,30 +96,10 @@ async fn idle(link: &Link, guest: &Guest) -> Result<(), End> {
     }
 }
 
-/// An answer that is there for a request which hyper has forgotten.
-struct Again {
-    answer: Answer,
-    head_only: bool,
-    closes: bool,
-}
-
-impl Again {
-    /// A request to which the answer is the same.
-    fn request(&self, guest: &Guest) -> &'static [u8] {
-        let closes = self.closes || guest.site.is_stopped() || guest.place.is_dismissed();
-        match (self.head_only, closes) {
-            (false, false) => b"GET / HTTP/1.1\r\n\r\n",
-            (false, true) => b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
-            (true, false) => b"HEAD / HTTP/1.1\r\n\r\n",
-            (true, true) => b"HEAD / HTTP/1.1\r\nconnection: close\r\n\r\n",
-        }
-    }
-}
-
 /// Has hyper read and write until it is not needed for a while.
 async fn talk(link: Link, begun: Bytes, again: Option<Again>, guest: &Guest) -> Next {
     let begun = match &again {
-        Some(again) => [again.request(guest), &begun].concat().into(),
+        Some(again) => [again.request(), &begun].concat().into(),
         None => begun,
     };
     let requests = {
@@ -153,7 +132,7 @@ async fn talk(link: Link, begun: Bytes, again: Option<Again>, guest: &Guest) -> 
             biased;
             step = step => break step,
             () = dismissed, if !stops => {
-                if !guest.exchange.is_open() {
+                if !guest.exchange.is_open() && !flow.waits() {
                     return Next::Over(End::Room);
                 }
             }
@@ -222,8 +201,8 @@ fn leave(connection: Connection<Wire, Addressed>, guest: &Guest) -> Next {
     }
 }
 
-/// Waits for an answer; `None` once the peer has left.
-async fn wait(mut link: Link, mut begun: Bytes, making: Making) -> Option<(Link, Bytes, Again)> {
+/// Waits for an answer, and sends it.
+async fn wait(mut link: Link, mut begun: Bytes, making: Making, guest: &Guest) -> Next {
     let Making {
         mut answer,
         head_only,
@@ -246,12 +225,23 @@ async fn wait(mut link: Link, mut begun: Bytes, making: Making) -> Option<(Link,
             Poll::Pending => Poll::Pending,
         }
     });
-    let again = Again {
-        answer: answer.await?,
-        head_only,
-        closes,
+    let Some(answer) = answer.await else {
+        return Next::Over(End::Left);
     };
-    Some((link, begun, again))
+    let again = Again {
+        answer,
+        head_only,
+        closes: closes || guest.site.is_stopped() || guest.place.is_dismissed(),
+    };
+    if !again.is_plain() {
+        return Next::Again(link, begun, again);
+    }
+    // Apart, as its state is large, and who waits has to be small.
+    match Box::pin(reply::send(link, again)).await {
+        Ok(link) if begun.is_empty() => Next::Idle(link),
+        Ok(link) => Next::Talk(link, begun),
+        Err(end) => Next::Over(end),
+    }
 }
 
 /// What the peer has sent; nothing where it is gone.

@@ -31,7 +31,9 @@ pub(super) async fn is_begun(socket: &TcpStream, guest: &Guest) -> Result<bool, 
     };
     match peeked {
         Ok(Ok(0)) => Err(End::Left),
-        Ok(Ok(length)) => Ok(length >= 3 && PREFACE.starts_with(first.get(..length).unwrap_or_default())),
+        Ok(Ok(length)) => {
+            Ok(length >= 3 && PREFACE.starts_with(first.get(..length).unwrap_or_default()))
+        }
         Ok(Err(error)) => Err(End::of_io(error.kind())),
         Err(_) => Err(End::TimedOut),
     }

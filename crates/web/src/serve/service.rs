@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::http::{HeaderValue, Method, Request, Response, Version, header};
-use bytes::Bytes;
 use futures::task::AtomicWaker;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::Service;
@@ -19,6 +18,7 @@ use super::thrift;
 use crate::api::PeerAddress;
 use crate::error::Refusal;
 use crate::flv::Wish;
+use crate::outgoing::{Outgoing, Piece};
 use crate::patience::Flow;
 
 /// What is asked of each listener by balancers and probes, and answered however many are connected.
@@ -113,7 +113,10 @@ impl Service<Request<Incoming>> for Addressed {
         if let Some(over) = &self.over
             && !PROBES.contains(&request.uri().path())
         {
-            let mut answer = over.clone().response().map(Body::from);
+            let mut answer = over
+                .clone()
+                .response()
+                .map(|body| Outgoing::Made(body.into()));
             if is_last_http1 {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
@@ -139,7 +142,7 @@ impl Service<Request<Incoming>> for Addressed {
         let answered = self.site.routes.call(request);
         let answer = Box::pin(async move {
             match answered.await {
-                Ok(answer) => answer.map(|body| Tracked { body, _held: held }),
+                Ok(answer) => Outgoing::of(answer).map(|body| Tracked { body, _held: held }),
                 Err(never) => match never {},
             }
         });
@@ -210,18 +213,27 @@ impl Drop for Held {
 
 /// The body of an answer.
 pub(super) struct Tracked {
-    body: Body,
+    body: Outgoing,
     _held: Held,
 }
 
+#[cfg(test)]
+impl Tracked {
+    /// One of no connection.
+    pub(super) fn untracked(answer: Response<axum::body::Body>) -> Answer {
+        let held = Held::new(&Arc::default());
+        Outgoing::of(answer).map(|body| Self { body, _held: held })
+    }
+}
+
 impl HttpBody for Tracked {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

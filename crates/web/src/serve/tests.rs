@@ -172,7 +172,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             }
             let read = timeout(PATIENCE, self.socket.read_buf(&mut self.read));
             let read = read.await.expect("in time").expect("a socket");
-            assert!(read > 0, "more than {:?}", String::from_utf8_lossy(&self.read));
+            assert!(
+                read > 0,
+                "more than {:?}",
+                String::from_utf8_lossy(&self.read)
+            );
         }
     }
 

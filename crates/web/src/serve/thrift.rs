@@ -48,7 +48,10 @@ pub(super) fn name_host<B>(request: &mut Request<B>) {
     if request.headers().contains_key(header::HOST) {
         return;
     }
-    let host = request.uri().authority().map(|authority| authority.as_str());
+    let host = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
     if let Some(Ok(host)) = host.map(HeaderValue::from_str) {
         request.headers_mut().insert(header::HOST, host);
     }

@@ -17,7 +17,7 @@ use super::crowd::Crowd;
 use super::guest::{Guest, dismissed};
 use super::link::Link;
 use crate::error::Refusal;
-use crate::flv::head;
+use crate::head;
 
 /// The name of HTTP/2, as both ends agree on it.
 const HTTP2: &[u8] = b"h2";
@@ -63,17 +63,16 @@ impl Tls {
     }
 
     /// Has a handshake with whoever connected, unless it has to go before.
-    pub(super) async fn handshake(
-        &self,
-        socket: TcpStream,
-        guest: &Guest,
-    ) -> Result<Secured, End> {
+    pub(super) async fn handshake(&self, socket: TcpStream, guest: &Guest) -> Result<Secured, End> {
         // Whoever is under way for longest makes room.
         let Ok(turn) = self.under_way.enter(guest.peer.ip()) else {
             return Err(End::Limit);
         };
         let shaken = Box::pin(timeout(self.patience, self.shake(socket)));
-        let too_many = Box::pin(select(Box::pin(dismissed(&guest.place)), Box::pin(dismissed(&turn))));
+        let too_many = Box::pin(select(
+            Box::pin(dismissed(&guest.place)),
+            Box::pin(dismissed(&turn)),
+        ));
         match select(shaken, too_many).await {
             Either::Left((shaken, _)) => shaken.unwrap_or(Err(End::TimedOut)),
             Either::Right(_) => Err(End::Room),
@@ -107,7 +106,7 @@ impl Tls {
 
 /// Answers who does not know, and lets it read that.
 async fn say_no(socket: &mut TcpStream) -> std::io::Result<()> {
-    let answer: Bytes = head::bytes(NO_TLS.response());
+    let answer: Bytes = head::last(NO_TLS.response());
     socket.write_all(&answer).await?;
     socket.shutdown().await?;
     let mut rest = [0; 1024];

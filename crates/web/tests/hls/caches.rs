@@ -1,5 +1,8 @@
 //! What caches are told.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use hls::Mode;
 
 use crate::cast::Cast;
@@ -91,6 +94,57 @@ async fn who_has_it_already_is_told_so() {
     let headers = format!("if-none-match: {tag}\r\n");
     let end = player.ask("GET", "/live/a/media.m3u8", &headers).await;
     assert!(end.playlist().contains("#EXT-X-ENDLIST"));
+}
+
+#[tokio::test]
+async fn playlists_come_in_gzip_to_who_takes_it() {
+    let mut cast = Cast::of(Mode::LowLatency, 15);
+    let site = Site::new(&[("live/a", cast.stream())]);
+    let mut player = site.peer().await;
+    let packs = "accept-encoding: br, gzip\r\n";
+    for _ in 0..2 {
+        for path in [
+            "/live/a/media.m3u8",
+            "/live/a/media.m3u8?_HLS_skip=YES",
+            "/live/a/index.m3u8",
+        ] {
+            let plain = player.get(path).await;
+            let packed = player.ask("GET", path, packs).await;
+            assert_eq!(plain.header("content-encoding"), None);
+            assert_eq!(packed.header("content-encoding"), Some("gzip"));
+            let mut text = String::new();
+            let read = GzDecoder::new(&packed.body[..]).read_to_string(&mut text);
+            read.expect("gzip");
+            assert_eq!(text, plain.playlist());
+            for either in [&plain, &packed] {
+                assert_eq!(either.header("vary"), Some("Accept-Encoding"));
+            }
+            assert_eq!(packed.header("content-type"), plain.header("content-type"));
+            assert_eq!(
+                packed.header("cache-control"),
+                plain.header("cache-control")
+            );
+            let head = player.ask("HEAD", path, packs).await;
+            assert_eq!(head.headers(), packed.headers());
+            if let Some(tag) = packed.header("etag") {
+                assert_ne!(plain.header("etag"), Some(tag));
+                let headers = format!("{packs}if-none-match: {tag}\r\n");
+                let known = player.ask("GET", path, &headers).await;
+                assert_eq!(
+                    (known.status, known.header("content-encoding")),
+                    (304, None)
+                );
+            }
+        }
+        cast.next_part();
+    }
+    // Each with a token has its own, which is made for nobody else; and media is packed already.
+    let media = player.get("/live/a/media.m3u8?token=a").await;
+    let asked = player.ask("GET", "/live/a/media.m3u8?token=a", packs).await;
+    assert_eq!(asked, media);
+    let file = format!("/live/a/{}", uris(media.playlist())[0]);
+    let file = player.ask("GET", &file, packs).await;
+    assert_eq!((file.status, file.header("content-encoding")), (200, None));
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ impl Cast {
         let until = time(self.frames) + u64::from(millis);
         while time(self.frames) < until {
             let dts = u32::try_from(time(self.frames)).expect("a short stream");
-            let payload = [&[0xaf, 1, 0x21][..], &self.frames.to_be_bytes(), &[0; 60]].concat();
+            let payload = [&[0xaf, 1, 0x21][..], &self.frames.to_be_bytes(), &[0; 1000]].concat();
             let publisher = self.publisher.as_mut().expect("it goes on");
             let tag = Tag::new(Kind::Audio, dts, payload.into());
             let ingest = NOW + i64::from(dts) * 1_000_000;

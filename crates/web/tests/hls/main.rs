@@ -4,6 +4,8 @@ mod bounds;
 mod caches;
 mod cast;
 mod files;
+mod http2;
+mod leaving;
 mod pages;
 mod peer;
 mod playlists;

@@ -84,6 +84,12 @@ impl Peer {
         heard
     }
 
+    /// Waits until the other end has closed it.
+    pub(crate) async fn is_left(&mut self) {
+        let read = timeout(PATIENCE, self.socket.read_buf(&mut self.read));
+        assert_eq!(read.await.expect("in time").expect("a socket"), 0);
+    }
+
     /// Nothing has come that was not asked for.
     pub(crate) fn is_silent(&self) -> bool {
         let mut byte = [0];

@@ -15,7 +15,7 @@ use crate::peer::Peer;
 /// What the server is told. `live/locked` opens to a token.
 #[derive(Default)]
 pub(crate) struct Stub {
-    streams: HashMap<String, Stream>,
+    streams: Mutex<HashMap<String, Stream>>,
     asked: Mutex<Vec<Request>>,
 }
 
@@ -69,7 +69,8 @@ impl Source for Stub {
                 Some(_) => RefusalKind::Forbidden,
             }));
         }
-        let stream = self.streams.get(&request.path).cloned();
+        let streams = self.streams.lock().expect("no panic");
+        let stream = streams.get(&request.path).cloned();
         stream.ok_or_else(|| refused(RefusalKind::NotFound))
     }
 
@@ -106,9 +107,11 @@ impl Site {
         change(&mut config);
         let streams = streams.iter();
         let stub = Arc::new(Stub {
-            streams: streams
-                .map(|(path, stream)| ((*path).to_owned(), stream.clone()))
-                .collect(),
+            streams: Mutex::new(
+                streams
+                    .map(|(path, stream)| ((*path).to_owned(), stream.clone()))
+                    .collect(),
+            ),
             asked: Mutex::default(),
         });
         let server = Server::start(&config, Arc::clone(&stub)).expect("starts");
@@ -117,6 +120,12 @@ impl Site {
             server,
             stub,
         }
+    }
+
+    /// From now on this is what is asked for by that path.
+    pub(crate) fn set(&self, path: &str, stream: Stream) {
+        let mut streams = self.stub.streams.lock().expect("no panic");
+        streams.insert(path.to_owned(), stream);
     }
 
     pub(crate) async fn peer(&self) -> Peer {

@@ -54,18 +54,20 @@ async fn the_window_goes_over_to_another_origin_and_to_edges_that_come_later() {
     drop((first, second));
 }
 
-#[tokio::test]
-async fn a_stream_that_moves_has_no_end_where_it_was() {
-    let cluster = Cluster::new(|_, config| {
+/// A stream that is still packaged though nobody watches, and goes on where that is made of it.
+async fn moves_without_viewers(then: Option<::hls::Mode>) {
+    let cluster = Cluster::new(|name, config| {
         with_token(config);
         config.hls.segment = Duration::from_millis(500);
+        if name == "o2" {
+            config.hls.mode = then;
+        }
     })
     .await;
     let first = cluster.o1.publish("a?token=token").await;
     send(&first, 0..5).await;
     let stream = ask(&cluster.o1.node, "a").await;
     view(&stream, "something", |view| view.window().is_playable()).await;
-    // Nobody watches any more, and it is still packaged.
     until("the viewer has gone", async || {
         cluster.o1.viewers("a").await.is_empty()
     })
@@ -77,4 +79,14 @@ async fn a_stream_that_moves_has_no_end_where_it_was() {
     assert!(!stream.now().window().has_ended());
     drop((first, second));
     cluster.drain().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_moves_has_no_end_where_it_was() {
+    moves_without_viewers(Some(::hls::Mode::LowLatency)).await;
+}
+
+#[tokio::test]
+async fn nor_if_nobody_takes_its_window_over() {
+    moves_without_viewers(None).await;
 }

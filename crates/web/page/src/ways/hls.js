@@ -21,11 +21,27 @@ const RETRY = {
 };
 const POLICY = { default: { maxTimeToFirstByteMs: 15_000, maxLoadTimeMs: 30_000, timeoutRetry: RETRY, errorRetry: RETRY } };
 
+/**
+ * Begins anew in a source buffer where the stream does. Else the first sound behind a gap makes Chromium wait for
+ * another keyframe, though it has just been given one: a gap of one track of a buffer is a gap of all.
+ */
+class Buffers extends Hls.DefaultConfig.bufferController {
+  updateTimestampOffset(buffer, offset, tolerance, ...more) {
+    if (Math.abs(offset - buffer.timestampOffset) >= tolerance) {
+      buffer.abort();
+    }
+    super.updateTimestampOffset(buffer, offset, tolerance, ...more);
+  }
+}
+
 const SETTINGS = {
+  bufferController: Buffers,
   lowLatencyMode: true,
   // What comes is fragmented MP4 already: a worker would only pass it on.
   enableWorker: false,
   backBufferLength: 30,
+  // How much farther behind it plays after each stall, in seconds.
+  liveSyncOnStallIncrease: 0.25,
   // How fast it may play to come back to the distance from live that the playlist asks for.
   maxLiveSyncPlaybackRate: 1.5,
   manifestLoadPolicy: POLICY,
@@ -60,9 +76,15 @@ export function play(video, address, ended) {
   const errors = { fatal: 0, stalls: 0, other: 0, last: [] };
   const mendings = [];
   let isLive = true;
+  let last;
 
-  hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
+  hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => {
     isLive = details.live;
+    // Nothing of what was known is left: the node that took the stream is gone, or this one was asleep.
+    if (last !== undefined && details.startSN > last + 1) {
+      ended({ kind: "renewed" });
+    }
+    last = details.endSN;
   });
   hls.on(Hls.Events.ERROR, (_, error) => {
     note(errors, error);

@@ -7,9 +7,9 @@ use axum::body::BodyDataStream;
 use futures::StreamExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
+use media::StreamKey;
 use node::status::{self, Answer, Done, Order, Question};
 use node::watch;
-use media::StreamKey;
 use rtmp::net::{Client, Publisher};
 use tokio::time::timeout;
 

@@ -39,7 +39,8 @@ async fn a_request_may_come_in_any_pieces() {
 async fn a_half_request_behind_a_whole_one_waits_for_the_rest() {
     let site = Site::start(|_| {});
     let mut peer = site.connect().await;
-    peer.say("GET /health HTTP/1.1\r\nhost: weir\r\n\r\nGET /nowhere HTT").await;
+    peer.say("GET /health HTTP/1.1\r\nhost: weir\r\n\r\nGET /nowhere HTT")
+        .await;
     assert_eq!(peer.answer().await.0, 200);
     // It has looked for more, and found nothing.
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -93,7 +94,8 @@ async fn what_is_awaited_comes_and_then_what_was_asked_behind_it() {
 async fn who_waits_for_a_head_gets_no_more() {
     let site = Site::start(|_| {});
     let mut peer = site.connect().await;
-    peer.say(&format!("HEAD {SLOW} HTTP/1.1\r\nhost: weir\r\n\r\n")).await;
+    peer.say(&format!("HEAD {SLOW} HTTP/1.1\r\nhost: weir\r\n\r\n"))
+        .await;
     site.waiting(1).await;
     site.let_go(1);
     let (status, answer) = peer.answer_to("HEAD").await;
@@ -107,11 +109,15 @@ async fn what_is_to_be_the_last_is_the_last() {
     let site = Site::start(|_| {});
     for version in ["HTTP/1.1\r\nConnection: Close", "HTTP/1.0"] {
         let mut peer = site.connect().await;
-        peer.say(&format!("GET {SLOW} {version}\r\nhost: weir\r\n\r\n")).await;
+        peer.say(&format!("GET {SLOW} {version}\r\nhost: weir\r\n\r\n"))
+            .await;
         site.waiting(1).await;
         site.let_go(1);
         let answer = peer.closed().await;
-        assert!(answer.starts_with("HTTP/1.") && answer.contains("not here"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.") && answer.contains("not here"),
+            "{answer}"
+        );
     }
 }
 
@@ -141,7 +147,10 @@ async fn a_stop_lets_those_who_wait_have_their_answer() {
     assert_eq!(idle.closed().await, "");
     stub.gate.add_permits(1);
     let answer = peer.closed().await;
-    assert!(answer.contains("not here") && answer.contains("connection: close"), "{answer}");
+    assert!(
+        answer.contains("not here") && answer.contains("connection: close"),
+        "{answer}"
+    );
     stopped.await.expect("no panic");
 }
 
@@ -163,13 +172,44 @@ async fn a_head_that_never_ends_has_a_deadline_and_so_has_silence() {
     assert_eq!(silent.closed().await, "");
     assert!(begun.elapsed() < Duration::from_millis(290));
     assert_eq!(later.closed().await, "");
-    assert!(begun.elapsed() >= Duration::from_millis(200), "it may be idle for longer");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(200),
+        "it may be idle for longer"
+    );
 }
 
 #[tokio::test]
 async fn a_head_has_a_length_that_it_may_have() {
     let site = Site::start(|_| {});
     let mut peer = site.connect().await;
-    peer.say(&format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000))).await;
+    peer.say(&format!(
+        "GET /health HTTP/1.1\r\nx: {}\r\n\r\n",
+        "x".repeat(100_000)
+    ))
+    .await;
     assert_eq!(peer.answer().await.0, 431);
+}
+
+#[tokio::test]
+async fn an_awaited_answer_is_the_same_as_one_that_was_there() {
+    let site = Site::start(|_| {});
+    for method in ["GET", "HEAD"] {
+        let mut peer = site.connect().await;
+        let ask = format!("{method} {SLOW} HTTP/1.1\r\nhost: weir\r\n\r\n");
+        site.let_go(1);
+        peer.say(&ask).await;
+        let (_, there) = peer.answer_to(method).await;
+        peer.say(&ask).await;
+        site.waiting(1).await;
+        site.let_go(1);
+        let (_, awaited) = peer.answer_to(method).await;
+        let lines = |answer: &str| {
+            let lines = answer.lines().filter(|line| !line.starts_with("date: "));
+            let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(&awaited), lines(&there), "{method}");
+        assert_eq!(awaited.matches("\r\ndate: ").count(), 1, "{awaited}");
+    }
 }

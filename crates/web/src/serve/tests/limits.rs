@@ -54,7 +54,10 @@ async fn where_all_are_in_use_others_are_told_and_probes_are_answered() {
     other.ask("/api/ping").await;
     let told = other.closed().await;
     assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
-    assert!(told.contains("\r\nretry-after: ") && told.contains("http.connections"), "{told}");
+    assert!(
+        told.contains("\r\nretry-after: ") && told.contains("http.connections"),
+        "{told}"
+    );
     for path in ["/health", "/ready"] {
         let mut probe = site.connect().await;
         probe.ask(path).await;
@@ -89,7 +92,9 @@ async fn an_address_has_so_many_and_is_told() {
     assert!(told.contains("http.connections_per_address"), "{told}");
     // Whoever has another address is served.
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("free");
+    socket
+        .bind("127.0.0.2:0".parse().expect("an address"))
+        .expect("free");
     let mut elsewhere = Peer::new(socket.connect(site.address).await.expect("connects"));
     elsewhere.ask("/api/ping").await;
     assert_eq!(elsewhere.answer().await.0, 200);

@@ -74,5 +74,8 @@ fn one_that_waits_for_its_answer_holds_little() {
         true,
     );
     println!("{waits} bytes for each waiting connection");
-    assert!(waits < 10 << 10, "{waits} bytes for each waiting connection");
+    assert!(
+        waits < 10 << 10,
+        "{waits} bytes for each waiting connection"
+    );
 }

@@ -35,12 +35,20 @@ impl Https {
     }
 
     async fn secured(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
-        let socket = TcpStream::connect(self.site.address).await.expect("connects");
+        let socket = TcpStream::connect(self.site.address)
+            .await
+            .expect("connects");
         let connector = Trust::Anybody.connector().expect("a connector");
-        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
         let name = "localhost".try_into().expect("a name");
         let secured = connector.with_alpn(protocols).connect(name, socket);
-        timeout(PATIENCE, secured).await.expect("in time").expect("TLS")
+        timeout(PATIENCE, secured)
+            .await
+            .expect("in time")
+            .expect("TLS")
     }
 
     async fn http2(&self) -> SendRequest<Body> {
@@ -136,7 +144,10 @@ async fn who_speaks_no_tls_is_told() {
     let mut peer = https.site.connect().await;
     peer.ask("/health").await;
     let told = peer.closed().await;
-    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("https://"), "{told}");
+    assert!(
+        told.starts_with("HTTP/1.1 400 ") && told.contains("https://"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -146,7 +157,10 @@ async fn a_handshake_has_a_deadline() {
     });
     let silent = https.site.connect().await;
     let mut slow = https.site.connect().await;
-    slow.socket.write_all(&[22, 3, 1, 2, 0]).await.expect("sends");
+    slow.socket
+        .write_all(&[22, 3, 1, 2, 0])
+        .await
+        .expect("sends");
     assert_eq!(silent.closed().await, "");
     assert_eq!(slow.closed().await, "");
     let mut peer = Peer::new(https.secured(&[]).await);
@@ -267,4 +281,3 @@ fn a_certificate_that_cannot_be_used_is_told_of() {
     let error = Server::start(&config, stub()).expect_err("no file");
     assert!(error.to_string().contains("/nowhere/"), "{error}");
 }
-

@@ -1,17 +1,16 @@
-//! An answer as HTTP/1.1 writes it, for connections that have it to themselves.
+//! Answers as HTTP/1.1 writes them, where that is not hyper's work.
 
-use std::time::SystemTime;
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::http::response::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// The head, and the body if there is one. Everything behind it is the answer too: the connection ends with it.
-pub(crate) fn bytes(answer: Response<Bytes>) -> Bytes {
+/// A whole answer that is the last of its connection. Everything behind it belongs to it.
+pub(crate) fn last(answer: Response<Bytes>) -> Bytes {
     let (mut head, body) = answer.into_parts();
     let headers = &mut head.headers;
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())) {
-        headers.insert(header::DATE, date);
-    }
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -19,18 +18,45 @@ pub(crate) fn bytes(answer: Response<Bytes>) -> Bytes {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     let mut bytes = BytesMut::with_capacity(512 + body.len());
+    write(&head, &mut bytes);
+    bytes.put_slice(&body);
+    bytes.freeze()
+}
+
+/// Adds the head of an answer, and when it was made.
+pub(crate) fn write(head: &Parts, bytes: &mut BytesMut) {
     let reason = head.status.canonical_reason().unwrap_or_default();
-    let line = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str());
-    bytes.put_slice(line.as_bytes());
+    bytes.put_slice(b"HTTP/1.1 ");
+    bytes.put_slice(head.status.as_str().as_bytes());
+    bytes.put_slice(b" ");
+    bytes.put_slice(reason.as_bytes());
+    bytes.put_slice(b"\r\n");
     for (name, value) in &head.headers {
         bytes.put_slice(name.as_str().as_bytes());
         bytes.put_slice(b": ");
         bytes.put_slice(value.as_bytes());
         bytes.put_slice(b"\r\n");
     }
-    bytes.put_slice(b"\r\n");
-    bytes.put_slice(&body);
-    bytes.freeze()
+    bytes.put_slice(b"date: ");
+    put_date(bytes);
+    bytes.put_slice(b"\r\n\r\n");
+}
+
+thread_local! {
+    /// The last second, and its name.
+    static DATE: RefCell<(Duration, String)> = RefCell::default();
+}
+
+fn put_date(bytes: &mut BytesMut) {
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let second = Duration::from_secs(second.as_secs());
+    DATE.with_borrow_mut(|(made, name)| {
+        if *made != second || name.is_empty() {
+            (*made, *name) = (second, httpdate::fmt_http_date(now));
+        }
+        bytes.put_slice(name.as_bytes());
+    });
 }
 
 #[cfg(test)]
@@ -39,7 +65,7 @@ mod tests {
 
     #[test]
     fn an_answer_says_how_it_ends() {
-        let text = |answer| String::from_utf8(bytes(answer).to_vec()).expect("a text");
+        let text = |answer| String::from_utf8(last(answer).to_vec()).expect("a text");
         let stream = text(Response::new(Bytes::new()));
         assert!(stream.starts_with("HTTP/1.1 200 OK\r\n") && stream.ends_with("\r\n\r\n"));
         assert!(stream.contains("\r\nconnection: close\r\n") && stream.contains("\r\ndate: "));
