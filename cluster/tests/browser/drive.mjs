@@ -22,10 +22,21 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-dev-shm-usage"],
 });
 const pages = [];
+const contexts = new Map();
 
-async function open({ open: url, width = 1280, height = 800, dark = false }) {
-  const viewport = { width, height };
-  const context = await browser.newContext({ viewport, colorScheme: dark ? "dark" : "light", isMobile: width < 600 });
+/** Pages of one shape have their cache in common, as the visits of one person. */
+function contextOf({ width = 1280, height = 800, dark = false }) {
+  const shape = `${width} ${height} ${dark}`;
+  if (!contexts.has(shape)) {
+    const viewport = { width, height };
+    const colorScheme = dark ? "dark" : "light";
+    contexts.set(shape, browser.newContext({ viewport, colorScheme, isMobile: width < 600 }));
+  }
+  return contexts.get(shape);
+}
+
+async function open(command) {
+  const context = await contextOf(command);
   const page = await context.newPage();
   const problems = [];
   page.on("pageerror", (error) => problems.push(`script: ${error.message}`));
@@ -35,7 +46,7 @@ async function open({ open: url, width = 1280, height = 800, dark = false }) {
       problems.push(`console: ${message.text()} ${message.location().url}`);
     }
   });
-  await page.goto(url, { waitUntil: "commit" });
+  await page.goto(command.open, { waitUntil: "commit" });
   return pages.push({ page, problems }) - 1;
 }
 
@@ -55,7 +66,7 @@ async function obey(command) {
     await page.screenshot({ path: command.picture, fullPage: true });
     return null;
   }
-  await page.context().close();
+  await page.close();
   return problems;
 }
 

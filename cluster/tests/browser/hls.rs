@@ -11,8 +11,9 @@ use crate::{LIMIT, PLAYS, watch};
 
 /// How far behind pictures may be on the average, in seconds: parts have 200 ms.
 const BEHIND: f64 = 1.5;
-/// How long the first picture may take, in seconds, where the stream is there already.
-const FIRST: f64 = 1.0;
+/// How long the first picture may take, in seconds, where the stream is there already. Three edges as they are built for
+/// tests, and a browser, on two processors: that is no measure.
+const FIRST: f64 = if cfg!(debug_assertions) { 2.0 } else { 1.0 };
 
 #[tokio::test]
 async fn low_latency_hls_plays_from_one_node() {

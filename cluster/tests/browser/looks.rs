@@ -61,22 +61,32 @@ async fn the_page_fits_a_phone_and_a_desk() {
 }
 
 #[tokio::test]
-async fn who_watches_may_have_sound_and_another_way() {
+async fn who_watches_may_have_sound_and_another_way_and_be_live_again() {
     let browser = Browser::start().await;
     let node = Node::start(&[]).await;
     let encoder = publish(&[&node.url("live/cam")]);
     encoder.accepted_times(1, LIMIT).await;
-    let url = watch(node.http, "live/cam?via=flv");
-    let page = browser.open(&url, Shape::PHONE).await;
+    let page = browser
+        .open(&watch(node.http, "live/cam"), Shape::PHONE)
+        .await;
     page.until(PLAYS, LIMIT).await;
-    assert_eq!(
-        page.look("document.querySelector('video').muted").await,
-        true
-    );
+    let muted = page.look("document.querySelector('video').muted").await;
+    assert_eq!(muted, true);
     page.look("document.getElementById('unmute').click()").await;
     let sounds =
         "!document.querySelector('video').muted && document.getElementById('unmute').hidden";
     page.until(sounds, LIMIT).await;
+
+    page.look("document.querySelector('video').pause()").await;
+    page.until("weir.figures().latency > 6", LIMIT).await;
+    page.look("document.querySelector('video').play()").await;
+    page.until("!document.getElementById('live').hidden", LIMIT)
+        .await;
+    page.look("document.getElementById('live').click()").await;
+    page.until("weir.figures().latency < 2", LIMIT).await;
+    page.until("document.getElementById('live').hidden", LIMIT)
+        .await;
+
     page.look("document.querySelector('input[value=ws]').click()")
         .await;
     let other = "weir.figures().plays === 2 && weir.figures().state === 'playing' && location.search === '?via=ws'";

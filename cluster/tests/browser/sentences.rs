@@ -36,7 +36,12 @@ async fn a_stream_that_comes_and_goes_and_comes_is_played_each_time() {
 #[tokio::test]
 async fn the_token_of_the_page_is_that_of_the_stream() {
     let browser = Browser::start().await;
-    let node = Node::start(&["auth.static.live/*={ play = \"T&1\" }"]).await;
+    // What pages of others may do is not what the node's own may.
+    let node = Node::start(&[
+        "auth.static.live/*={ play = \"T&1\" }",
+        "http.allow_origins=[\"https://example.org\"]",
+    ])
+    .await;
     let encoder = publish(&[&node.url("live/cam")]);
     encoder.accepted_times(1, LIMIT).await;
     for way in ["hls", "flv", "ws"] {

@@ -103,7 +103,14 @@ impl Actor for Pull {
         } = arguments;
         let look = Arc::new(Notify::new());
         let (viewers, watched) = watch::channel(Viewers::default());
-        let feed = Feed::new(context, key, (ring, book), stream, Arc::clone(&look), watched);
+        let feed = Feed::new(
+            context,
+            key,
+            (ring, book),
+            stream,
+            Arc::clone(&look),
+            watched,
+        );
         let feed = if is_known { feed.of_known() } else { feed };
         let pump = Pump::reporting(
             tracing::Instrument::instrument(feed.run(), span),

@@ -180,7 +180,9 @@ pub(crate) enum Refusal {
     Unreachable { key: StreamKey, node: String },
     #[error("this node is an edge, for players; publish to {0}")]
     Edge(String),
-    #[error("{0} is not there over HLS, which is off where it is published (hls.mode); play it over RTMP or HTTP-FLV")]
+    #[error(
+        "{0} is not there over HLS, which is off where it is published (hls.mode); play it over RTMP or HTTP-FLV"
+    )]
     NotOverHls(StreamKey),
     #[error("too many wait for {0}; try again")]
     TooManyAsk(StreamKey),
@@ -355,7 +357,7 @@ impl Actor for Stream {
             }
             // They are answered after each message.
             Message::HlsWaitOver => {}
-            Message::LookAtHls => state.look_at_hls(&myself),
+            Message::LookAtHls => state.look_at_hls(&myself).await,
             Message::StartPackager => state.start_packager(&myself).await,
             Message::WaitOver(id) => state.wait_over(id),
             Message::Pulled(news) => state.pulled(&myself, news).await,
@@ -438,11 +440,11 @@ impl Actor for Stream {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let gone = match event {
-            SupervisionEvent::ActorTerminated(actor, ..) => actor.get_id(),
+        let (gone, failed) = match event {
+            SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), false),
             SupervisionEvent::ActorFailed(actor, error) => {
                 warn!(parent: &state.span, %error, "a part of the stream failed");
-                actor.get_id()
+                (actor.get_id(), true)
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
                 return Ok(());
@@ -451,7 +453,7 @@ impl Actor for Stream {
         if state.pull_is(gone) {
             state.pull_stopped(&myself).await;
         }
-        state.packager_gone(&myself, gone);
+        state.packager_gone(&myself, gone, failed);
         let before = state.subscribers.len();
         state
             .subscribers

@@ -29,7 +29,8 @@ impl Cors {
 
     /// Whether a page asks, of an origin that may not. Programs that are no browser name none.
     pub(crate) fn forbids(&self, request: &HeaderMap) -> bool {
-        request.contains_key(header::ORIGIN) && self.allowed(request).is_none()
+        let is_named = request.contains_key(header::ORIGIN);
+        is_named && self.allowed(request).is_none() && !is_own(request)
     }
 
     /// Says in the answer who may read it.
@@ -64,9 +65,34 @@ impl Cors {
     }
 }
 
+/// Whether the page that asks came from here: browsers name the origin of a WebSocket to its own server, too.
+fn is_own(request: &HeaderMap) -> bool {
+    let text = |name| request.get(name).and_then(|value| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    let pair = origin.zip(text(header::HOST));
+    pair.is_some_and(|((_, origin), host)| origin.eq_ignore_ascii_case(host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_this_server_may_whatever_others_may() {
+        let cors = Cors::new(&["https://a.org".to_owned()]);
+        for (origin, host, forbidden) in [
+            ("http://node:8080", "node:8080", false),
+            ("https://Node", "node", false),
+            ("http://node:8080", "node", true),
+            ("https://b.org", "node:8080", true),
+            ("null", "null", true),
+        ] {
+            let mut request = HeaderMap::new();
+            request.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            request.insert(header::HOST, HeaderValue::from_static(host));
+            assert_eq!(cors.forbids(&request), forbidden, "{origin} at {host}");
+        }
+    }
 
     fn told(origins: &[&str], origin: Option<&'static str>) -> (Option<String>, bool, bool) {
         let origins: Vec<_> = origins.iter().map(|&origin| origin.to_owned()).collect();

@@ -103,6 +103,9 @@ pub(crate) async fn answer<S: Source>(
         _ => Err(Refusal::METHOD_NOT_ALLOWED),
     };
     let mut response = answered.unwrap_or_else(refused);
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        ask_another_next(&mut response, parts.version);
+    }
     if parts.method == Method::HEAD {
         response = without_body(response);
     }
@@ -158,10 +161,8 @@ async fn serve<S: Source>(
         Failed::Refused(refusal) => refusal.later(request.viewer % 3),
         Failed::Over => OVER,
     })?;
-    if inquiry.stream.is_leaving() && parts.version <= Version::HTTP_11 {
-        // The next request goes to another node.
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
+    if inquiry.stream.is_leaving() {
+        ask_another_next(&mut response, parts.version);
     }
     Ok(response)
 }
@@ -204,6 +205,14 @@ fn refused(refusal: Refusal) -> Response {
         headers.insert(header::ALLOW, methods);
     }
     response
+}
+
+/// Behind a balancer the next connection goes to another node. (HTTP/2 says goodbye in its own way.)
+fn ask_another_next(response: &mut Response, version: Version) {
+    if version <= Version::HTTP_11 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
 }
 
 /// As it would be, but for the body.

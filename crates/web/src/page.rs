@@ -125,6 +125,10 @@ fn list(asked: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &st
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Method;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
     use super::*;
 
     const FILES: &[File] = &[
@@ -216,6 +220,28 @@ mod tests {
         let mut asked = asking(&[(header::ACCEPT_ENCODING, "gzip")]);
         asked.insert(header::IF_NONE_MATCH, tag);
         assert_eq!(asset(FILES, "main-1.js", &asked).status(), 200);
+    }
+
+    #[tokio::test]
+    async fn it_is_at_every_path_of_streams_to_look_at_alone() {
+        let routes = TowerToHyperService::new(routes::<()>().with_state(()));
+        for path in [
+            "/watch",
+            "/watch/",
+            "/watch/live/cam",
+            "/watch/live/a/b?token=x",
+        ] {
+            for (method, status) in [
+                (Method::GET, page(EMBEDDED, &HeaderMap::new()).status()),
+                (Method::HEAD, page(EMBEDDED, &HeaderMap::new()).status()),
+                (Method::POST, StatusCode::METHOD_NOT_ALLOWED),
+            ] {
+                let asked = Request::builder().method(&method).uri(path);
+                let asked = asked.body(Body::empty()).expect("a request");
+                let answer = routes.call(asked).await.expect("an answer");
+                assert_eq!(answer.status(), status, "{method} {path}");
+            }
+        }
     }
 
     #[tokio::test]

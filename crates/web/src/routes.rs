@@ -18,8 +18,8 @@ use crate::api;
 use crate::cors::Cors;
 use crate::error::Refusal;
 use crate::flv;
-use crate::page;
 use crate::hls::{self, Asked, Desk};
+use crate::page;
 
 /// The name of something that is checked, and what is wrong with it.
 pub type Check = (&'static str, Result<(), String>);

@@ -1,18 +1,16 @@
 //! Blocking reloads: how long it takes until all who wait for a part have their playlist.
 
-use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
 
 use super::http2::Http2;
 use super::options::ReloadsCommand;
 use super::playlist::Playlist;
-use super::report::{Errors, errors};
+use super::report::Reloads;
 use super::scout::Scout;
 use super::waiters::{Round, Waiters};
 use super::wire::{Http1, Protocol};
@@ -27,37 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Descriptors that are for something else.
 const SPARE: u64 = 64;
-
-/// What all who waited saw.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Reloads {
-    server: String,
-    protocol: &'static str,
-    waiting: usize,
-    connections: usize,
-    /// Parts that count.
-    parts: usize,
-    /// Parts that do not: they came before all had asked for long enough.
-    crowded: usize,
-    answer_bytes: usize,
-    /// From the first byte of any answer to the last byte of the last.
-    release_p50_ms: f64,
-    release_max_ms: f64,
-    /// Processor time of this tool in releases, in their length: near 1, it measures itself.
-    own_share: f64,
-    /// Processor time of the server, from before a release to its end.
-    release_cpu_ms: f64,
-    /// Of all of it, connections aside: taking the requests too.
-    cpu_us_per_reload: f64,
-    kib_per_waiting: f64,
-    resident_kib_before: u64,
-    resident_kib_after: u64,
-    different: usize,
-    unanswered: usize,
-    errors: Errors,
-    #[serde(skip)]
-    answer: Vec<u8>,
-}
 
 pub(crate) fn measure(command: &ReloadsCommand) -> Result<()> {
     ensure!(
@@ -144,13 +111,13 @@ fn rounds(
         resident_kib_before: before,
         ..Reloads::default()
     };
-    let mut reloads = 0;
+    let (mut reloads, mut waiting_shares) = (0, Vec::new());
     // The first finds buffers and tables at their smallest, and is not counted.
     for number in 0..=command.parts {
         let asked = playlist.ahead(command.ahead).of(path);
         let begin = system::cpu_seconds(&pids);
-        let mut waiting = (0, begin);
-        let mut look = || waiting = (resident(), system::cpu_seconds(&pids));
+        let mut looks = Looks::default();
+        let mut look = || looks.push(resident(), system::cpu_seconds(&pids));
         let round = waiters.round(authority, &asked, PATIENCE, command.quiet / 2, &mut look)?;
         let end = system::cpu_seconds(&pids);
         ensure!(
@@ -159,9 +126,8 @@ fn rounds(
             waiters.errors
         );
         playlist = Playlist::parse(&String::from_utf8_lossy(&round.body))?;
-        report.different += round.different;
         report.unanswered += round.asked - round.answered;
-        report.resident_kib_after = report.resident_kib_after.max(waiting.0);
+        report.resident_kib_after = report.resident_kib_after.max(looks.resident_kib);
         if number == 0 {
             continue;
         }
@@ -169,9 +135,12 @@ fn rounds(
             crowded += 1;
             continue;
         }
+        // Who asks too late for a version that is no longer kept has the newest; here nobody did.
+        report.different += round.different;
         reloads += round.answered;
         cpu += end - begin;
-        release_cpu += end - waiting.1;
+        release_cpu += end - looks.last.map_or(begin, |(_, cpu)| cpu);
+        waiting_shares.push(looks.share());
         counted.push(round);
     }
     let count = counted.len().max(1) as f64;
@@ -183,6 +152,7 @@ fn rounds(
     report.release_max_ms = counted.iter().map(ms).fold(0.0, f64::max);
     report.own_share = sum(|round| round.own) / sum(|round| round.release).max(1e-9);
     report.release_cpu_ms = release_cpu * 1000.0 / count;
+    report.waiting_share = stats::median(waiting_shares);
     report.cpu_us_per_reload = cpu * 1e6 / reloads.max(1) as f64;
     let grown = report.resident_kib_after as f64 - before as f64;
     report.kib_per_waiting = grown.max(0.0) / waiters.places().max(1) as f64;
@@ -192,6 +162,33 @@ fn rounds(
         report.answer = round.whole;
     }
     Ok(report)
+}
+
+/// The server, looked at while all wait.
+#[derive(Default)]
+struct Looks {
+    resident_kib: u64,
+    /// When, and how much processor time it had used.
+    first: Option<(Instant, f64)>,
+    last: Option<(Instant, f64)>,
+}
+
+impl Looks {
+    fn push(&mut self, resident_kib: u64, cpu: f64) {
+        let now = (Instant::now(), cpu);
+        self.resident_kib = self.resident_kib.max(resident_kib);
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+
+    fn share(&self) -> f64 {
+        match (self.first, self.last) {
+            (Some((begin, before)), Some((end, after))) if end > begin => {
+                (after - before) / (end - begin).as_secs_f64()
+            }
+            _ => 0.0,
+        }
+    }
 }
 
 fn pair(command: &ReloadsCommand, setup: &Setup) -> Result<()> {
@@ -259,43 +256,4 @@ fn specimen() -> Vec<u8> {
     }
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     [head, body].concat().into_bytes()
-}
-
-impl Reloads {
-    fn is_clean(&self) -> bool {
-        self.errors.is_empty() && self.different + self.unanswered == 0 && self.parts > 0
-    }
-}
-
-impl fmt::Display for Reloads {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:<22} {} {} waiting on {} connections | release {:.1} ms (max {:.1}), {} parts, own core {:.0} % | \
-             {:.0} CPU-ms, {:.1} CPU-us/reload | {:.1} KiB/request | answers of {} bytes",
-            self.server,
-            self.protocol,
-            self.waiting,
-            self.connections,
-            self.release_p50_ms,
-            self.release_max_ms,
-            self.parts,
-            self.own_share * 100.0,
-            self.release_cpu_ms,
-            self.cpu_us_per_reload,
-            self.kib_per_waiting,
-            self.answer_bytes,
-        )?;
-        if self.crowded > 0 {
-            write!(f, " | {} parts left out: they came too early", self.crowded)?;
-        }
-        if self.different + self.unanswered > 0 {
-            let (different, unanswered) = (self.different, self.unanswered);
-            write!(
-                f,
-                " | NOT CLEAN: {different} different, {unanswered} without an answer"
-            )?;
-        }
-        errors(f, &self.errors)
-    }
 }

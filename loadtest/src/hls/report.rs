@@ -110,6 +110,80 @@ impl fmt::Display for Segments {
     }
 }
 
+/// What all who waited saw.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Reloads {
+    pub(crate) server: String,
+    pub(crate) protocol: &'static str,
+    pub(crate) waiting: usize,
+    pub(crate) connections: usize,
+    /// Parts that count.
+    pub(crate) parts: usize,
+    /// Parts that do not: they came before all had asked for long enough.
+    pub(crate) crowded: usize,
+    pub(crate) answer_bytes: usize,
+    /// From the first byte of any answer to the last byte of the last.
+    pub(crate) release_p50_ms: f64,
+    pub(crate) release_max_ms: f64,
+    /// Processor time of this tool in releases, in their length: near 1, it measures itself.
+    pub(crate) own_share: f64,
+    /// Processor time of the server, from at most 20 ms before a release to its end.
+    pub(crate) release_cpu_ms: f64,
+    /// What it takes of a core while all wait, and other parts come.
+    pub(crate) waiting_share: f64,
+    /// Of all of it, connections aside: taking the requests too.
+    pub(crate) cpu_us_per_reload: f64,
+    pub(crate) kib_per_waiting: f64,
+    pub(crate) resident_kib_before: u64,
+    pub(crate) resident_kib_after: u64,
+    pub(crate) different: usize,
+    pub(crate) unanswered: usize,
+    pub(crate) errors: Errors,
+    #[serde(skip)]
+    pub(crate) answer: Vec<u8>,
+}
+
+impl Reloads {
+    pub(crate) fn is_clean(&self) -> bool {
+        self.errors.is_empty() && self.different + self.unanswered == 0 && self.parts > 0
+    }
+}
+
+impl fmt::Display for Reloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<22} {} {} waiting on {} connections | release {:.1} ms (max {:.1}), {} parts, own core {:.0} % | \
+             {:.0} CPU-ms, {:.1} CPU-us/reload, {:.1} % core while they wait | {:.1} KiB/request | \
+             answers of {} bytes",
+            self.server,
+            self.protocol,
+            self.waiting,
+            self.connections,
+            self.release_p50_ms,
+            self.release_max_ms,
+            self.parts,
+            self.own_share * 100.0,
+            self.release_cpu_ms,
+            self.cpu_us_per_reload,
+            self.waiting_share * 100.0,
+            self.kib_per_waiting,
+            self.answer_bytes,
+        )?;
+        if self.crowded > 0 {
+            write!(f, " | {} parts left out: they came too early", self.crowded)?;
+        }
+        if self.different + self.unanswered > 0 {
+            let (different, unanswered) = (self.different, self.unanswered);
+            write!(
+                f,
+                " | NOT CLEAN: {different} different, {unanswered} without an answer"
+            )?;
+        }
+        errors(f, &self.errors)
+    }
+}
+
 /// One line for each kind of error.
 pub(crate) fn errors(f: &mut fmt::Formatter<'_>, errors: &Errors) -> fmt::Result {
     for (error, count) in errors {

@@ -16,6 +16,8 @@ use crate::net;
 /// Connections that may be in the making at the same time.
 const MAX_IN_FLIGHT: usize = 256;
 const SETUP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often the server is looked at while all wait.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Connections that are there, each with so many requests at a time.
 pub(crate) struct Waiters {
@@ -110,8 +112,8 @@ impl Waiters {
         self.slots.iter().flatten().count() * self.per_connection
     }
 
-    /// All ask for `path`; then the answers are awaited, for so long. `waiting` is called once if none has come
-    /// so long after the last request.
+    /// All ask for `path`; then the answers are awaited, for so long. `waiting` is called now and then while none
+    /// has come, from so long after the last request on.
     pub(crate) fn round(
         &mut self,
         authority: &str,
@@ -133,10 +135,11 @@ impl Waiters {
         while open > 0 && sent.elapsed() < patience {
             let timeout = match first {
                 None if !is_told => after.saturating_sub(sent.elapsed()),
-                _ => Duration::from_millis(100),
+                None => LOOK,
+                Some(_) => Duration::from_millis(100),
             };
             self.wait(&mut events, timeout)?;
-            if first.is_none() && !is_told && sent.elapsed() >= after && events.is_empty() {
+            if first.is_none() && sent.elapsed() >= after && events.is_empty() {
                 is_told = true;
                 waiting();
             }

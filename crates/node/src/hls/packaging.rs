@@ -1,5 +1,8 @@
 //! What a packager does: read the ring, make segments, show them.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use hls::{Bounds, Feed, Mode, Packager, Variant};
@@ -116,7 +119,7 @@ impl Packaging {
                     run.is_news |= is_news;
                     if run.feed.behind() > 0 {
                         run.batches += 1;
-                        if run.is_news && run.batches >= BATCHES {
+                        if run.is_news && run.batches >= BATCHES && self.is_newer(&run) {
                             // What comes next is there already: this is not the newest.
                             self.show(&mut run, false);
                         }
@@ -134,6 +137,12 @@ impl Packaging {
                 }
             }
         }
+    }
+
+    /// Whether it has come as far as what is shown: who begins anew does not take away what there was.
+    fn is_newer(&self, run: &Run) -> bool {
+        let shown = self.entry.stream().now();
+        run.packager.window().newest() >= shown.window().newest()
     }
 
     fn show(&mut self, run: &mut Run, is_caught_up: bool) {

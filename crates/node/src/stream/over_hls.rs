@@ -198,12 +198,18 @@ impl State {
     }
 
     /// Whether it was the packager that is gone: one that failed is started again, for as long as it is wanted.
-    pub(super) fn packager_gone(&mut self, myself: &ActorRef<Message>, gone: ActorId) {
+    pub(super) fn packager_gone(
+        &mut self,
+        myself: &ActorRef<Message>,
+        gone: ActorId,
+        failed: bool,
+    ) {
         let is_it = |packager: &mut ActorRef<packager::Message>| packager.get_id() == gone;
-        let Some(hls) = &mut self.hls else {
-            return;
-        };
-        if hls.packager.take_if(is_it).is_some() && !hls.stage.stream().now().window().has_ended() {
+        let gone = self
+            .hls
+            .as_mut()
+            .and_then(|hls| hls.packager.take_if(is_it));
+        if gone.is_some() && failed {
             self.start_packager_later(myself);
         }
     }
@@ -228,7 +234,7 @@ impl State {
     }
 
     /// Counts who watches, and ends what nobody has asked for in a long time.
-    pub(super) fn look_at_hls(&mut self, myself: &ActorRef<Message>) {
+    pub(super) async fn look_at_hls(&mut self, myself: &ActorRef<Message>) {
         self.looks_at_hls = false;
         let Some(hls) = &mut self.hls else {
             return;
@@ -257,6 +263,10 @@ impl State {
         }
         if self.hls.is_some() {
             self.look_at_hls_later(myself);
+        }
+        if self.is_watched_over_hls() {
+            // Its pull may have ended while nobody watched.
+            self.want_pull(myself).await;
         }
     }
 

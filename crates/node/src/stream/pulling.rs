@@ -99,6 +99,7 @@ impl State {
         let is_for_claim = self.pulled.as_ref().is_some_and(|pulled| pulled.for_claim);
         if is_for_claim && self.is_unwatched() && matches!(self.phase, Phase::Pulled) {
             self.pulled = None;
+            self.hls = None;
             self.phase = Phase::Expected;
         }
     }
@@ -249,9 +250,11 @@ impl State {
     /// The publisher is another node's: those who watch here pull it from there.
     pub(super) async fn follow(&mut self, myself: &ActorRef<Message>, why: &str) {
         self.counted = self.context.metrics.stream("waiting");
-        if self.is_unwatched() {
-            // It goes on elsewhere: what was packaged here has no end.
+        if !self.is_watched_over_hls() {
+            // It goes on elsewhere: what was packaged here has no end, and nothing behind it.
             self.hls = None;
+        }
+        if self.is_unwatched() {
             return self.end(myself, why);
         }
         let is_watched = self.warm

@@ -29,6 +29,7 @@ function watch() {
       session.start({ ...address }, LOAD[way]);
     },
     now: () => session.now(),
+    live: () => session.catchUp(),
   });
   const session = new Session(video, new Meter(video), tell);
   session.start({ ...address }, LOAD[address.way]);

@@ -8,6 +8,8 @@ const element = (id) => document.getElementById(id);
 const STATES = { playing: "live", standing: "standing", connecting: "connecting", waiting: "waiting", cannot: "cannot play" };
 
 const NONE = "–";
+// Who is so much farther behind than meant has paused, and may want to be live again; in seconds.
+const FAR_BEHIND = 3;
 
 /** Asks which stream is meant, where the address names none. */
 export function choose() {
@@ -25,7 +27,7 @@ export function choose() {
  * Shows the player of a stream.
  *
  * @param {import("./address.js").Address} address
- * @param {{way: (id: string) => void, now: () => void}} wishes heard of what the viewer does
+ * @param {{way: (id: string) => void, now: () => void, live: () => void}} wishes heard of what the viewer does
  */
 export function show(address, wishes) {
   document.title = `${address.stream} · Weir`;
@@ -49,6 +51,7 @@ export function show(address, wishes) {
     video.focus();
   });
   element("now").addEventListener("click", wishes.now);
+  element("live").addEventListener("click", wishes.live);
   offerWays(address.way, wishes.way);
   return video;
 }
@@ -90,6 +93,8 @@ export function write(figures, video) {
     "Dropped frames": figures.frames ? `${figures.droppedFrames} of ${figures.frames}` : NONE,
     "First picture": isShown ? `after ${seconds(figures.firstFrame)}` : NONE,
   });
+  const { state, latency = 0, targetLatency = 0 } = figures;
+  element("live").hidden = state !== "playing" || latency < targetLatency + FAR_BEHIND;
   const list = element("figures");
   rows.forEach(([name, told], at) => {
     const [value, note = ""] = [told].flat();

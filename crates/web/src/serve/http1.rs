@@ -209,21 +209,16 @@ async fn wait(mut link: Link, mut begun: Bytes, making: Making, guest: &Guest) -
         closes,
     } = making;
     let answer = poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
-        }
-        // What it sends besides is for later; behind it, it can wait.
-        if !begun.is_empty() {
-            return Poll::Pending;
-        }
-        match read_ahead(&mut link, cx) {
-            Poll::Ready(ahead) if ahead.is_empty() => Poll::Ready(None),
-            Poll::Ready(ahead) => {
-                begun = ahead;
-                Poll::Pending
+        // First, so that nothing is left in TLS that no news would tell of. What is behind the first of it can wait.
+        if begun.is_empty()
+            && let Poll::Ready(ahead) = read_ahead(&mut link, cx)
+        {
+            if ahead.is_empty() {
+                return Poll::Ready(None);
             }
-            Poll::Pending => Poll::Pending,
+            begun = ahead;
         }
+        answer.as_mut().poll(cx).map(Some)
     });
     let Some(answer) = answer.await else {
         return Next::Over(End::Left);

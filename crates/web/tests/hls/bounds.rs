@@ -26,6 +26,10 @@ async fn who_leaves_while_waiting_frees_its_place() {
     assert_eq!(full.refusal(), (503, "unavailable".to_owned()));
     assert!(full.text().contains("http.waiting"), "{}", full.text());
     assert!(full.header("retry-after").is_some());
+    // The next connection may be to another node.
+    assert_eq!(full.header("connection"), Some("close"));
+    second.is_left().await;
+    let mut second = site.peer().await;
     // What is there takes no place.
     second.get("/live/a/media.m3u8").await.playlist();
     drop(first);
@@ -37,6 +41,7 @@ async fn who_leaves_while_waiting_frees_its_place() {
                 return;
             }
             assert_eq!(second.heard("GET").await.status, 503);
+            second = site.peer().await;
         }
     };
     timeout(PATIENCE, waits).await.expect("the place is free");
