@@ -19,15 +19,19 @@ const PICTURE: &str = "size=640x360:rate=25\
     ,drawbox=x=400:y=0:w=80:h=40:c=white:t=fill:enable='mod(floor(n/32),2)'\
     ,drawbox=x=480:y=0:w=80:h=40:c=white:t=fill:enable='mod(floor(n/64),2)'";
 
-/// A keyframe every two seconds, as encoders have it; no B-frames, so that pictures are sent in order.
-pub(crate) const CODED: Recipe = Recipe {
+/// A keyframe about every two seconds, as encoders have it; no B-frames, so that pictures are sent in order.
+const CODED: Recipe = Recipe {
     name: "coded",
     picture: Some(PICTURE),
-    video: "-c:v libx264 -preset veryfast -bf 0 -g 50 -b:v 400k -pix_fmt yuv420p",
-    seconds: 4,
+    video: "-c:v libx264 -preset veryfast -bf 0 -g 52 -b:v 400k -pix_fmt yuv420p",
+    seconds: 5,
     ..Recipe::H264_AAC
 };
-const PICTURES: usize = 100;
+/// What of it is published over and over: two groups of pictures, and a whole number of frames of sound.
+const PICTURES: usize = 104;
+const MILLIS: u32 = 4160;
+/// More than any test looks at.
+const ROUNDS: u32 = 200;
 
 /// The number in the picture of the moment, and the moment.
 const READ: &str = r#"(() => {
@@ -42,10 +46,23 @@ const READ: &str = r#"(() => {
     return [number, Date.now()];
 })()"#;
 
-/// Begins to publish such pictures, with sound.
+/// Begins to publish such pictures, with sound, both without a gap: a browser would wait for a keyframe there.
 pub(crate) fn publish(urls: &[&str]) -> Encoder {
-    let clip = Clip::of(CODED);
-    EncoderOptions::new(urls, &clip.tags).start()
+    let tags = Clip::of(CODED).tags;
+    let frames = tags.iter().filter(|tag| tag.is_frame());
+    let first = frames.map(|tag| tag.dts).min().expect("frames");
+    let round = |round: u32| {
+        let kept = tags.iter().filter(move |tag| {
+            let is_within = tag.dts.saturating_sub(first) < MILLIS;
+            is_within && (round == 0 || tag.is_frame()) && !tag.is_end()
+        });
+        kept.map(move |tag| {
+            let dts = tag.dts.saturating_sub(first) + round * MILLIS;
+            tag.clone().with_dts(dts)
+        })
+    };
+    let tags: Vec<_> = (0..ROUNDS).flat_map(round).collect();
+    EncoderOptions::new(urls, &tags).start()
 }
 
 /// For how long the picture that a page shows has been on its way.

@@ -10,7 +10,7 @@
 // An answer is {"ok": value} or {"error": text}.
 
 import { createInterface } from "node:readline";
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -42,6 +42,7 @@ async function open(command) {
   page.on("pageerror", (error) => problems.push(`script: ${error.message}`));
   page.on("crash", () => problems.push("the page crashed"));
   page.on("console", (message) => {
+    log(`${message.type()} ${message.text()}`);
     if (message.type() === "error") {
       problems.push(`console: ${message.text()} ${message.location().url}`);
     }
@@ -68,6 +69,13 @@ async function obey(command) {
   }
   await page.close();
   return problems;
+}
+
+/** Whoever wants to know more: WEIR_BROWSER_LOG names a file for what the console says, much with `debug` in an address. */
+function log(text) {
+  if (process.env.WEIR_BROWSER_LOG) {
+    appendFileSync(process.env.WEIR_BROWSER_LOG, `${new Date().toISOString()} ${text}\n`);
+  }
 }
 
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);

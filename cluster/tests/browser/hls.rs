@@ -82,7 +82,6 @@ async fn a_page_goes_on_when_the_encoder_comes_back_to_another_origin() {
         true,
         "the page was not loaded anew"
     );
-    drop(page);
     browser.close().await;
 }
 
@@ -97,7 +96,7 @@ fn cluster() -> Builder {
 
 /// A page that finds the stream there plays it as it should be.
 async fn plays_well(browser: &Browser, encoder: &Encoder, at: SocketAddr, time: Duration) {
-    let url = watch(at, "live/cam");
+    let url = watch(at, "live/cam?debug");
     // The first of them finds edges that have to fetch the stream. What else this machine does must not count.
     let mut first = f64::MAX;
     for _ in 0..3 {

@@ -53,8 +53,9 @@ const SECOND: i128 = 1_000_000_000;
 
 impl Numbering {
     /// The numbers of a publish whose predecessor may not be known, at `now` (nanoseconds of unix
-    /// time): four for each second since 2025, and twelve discontinuities for each hour, which no
-    /// earlier publish can have reached. The window begins empty.
+    /// time): four for each second since 2025, and twelve discontinuities for each hour. Publishes
+    /// before this one seldom got that far; where they may have, `last` is to tell. The window
+    /// begins empty.
     pub fn after_crash(last: Option<LastKnown>, now: i64) -> Self {
         let since = i128::from(now.saturating_sub(YEAR_2025).max(0));
         let behind = |count: i64, period: i128, last: Option<u64>| {

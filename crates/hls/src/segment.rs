@@ -137,6 +137,11 @@ impl Segment {
         self.msn
     }
 
+    /// Its discontinuity sequence number.
+    pub fn discontinuity(&self) -> u64 {
+        self.mark.discontinuity
+    }
+
     /// Its name.
     pub fn name(&self) -> Name {
         Name::Segment {

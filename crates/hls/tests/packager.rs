@@ -223,6 +223,49 @@ fn hole(mode: Mode, missing: Range<u32>, next: u64) {
 }
 
 #[test]
+fn a_stream_that_ends_behind_a_hole_ends_with_a_segment() {
+    let config = config(Mode::LowLatency);
+    let origin = ring();
+    let numbering = Numbering::after_crash(None, NOW);
+    let mut publisher = begin(&origin, 1, &config, &numbering);
+    let part = |from: u32, to: u32| {
+        let tags = stream(6.0).into_iter();
+        tags.filter(move |tag| (from..to).contains(&tag.dts))
+    };
+    push(&mut publisher, part(0, 5000));
+    let mut edge = Edge::new(&origin, Mode::LowLatency);
+    let torn = newest(edge.node.packager.window()).msn;
+    // Something is missing at the edge, and what comes behind it begins no segment.
+    push(&mut publisher, part(5000, 5100));
+    let position = origin.head();
+    push(&mut publisher, part(5100, 5400));
+    let (mut cursor, join) = origin.cursor(Start::At(position));
+    let mut replica = edge.node.ring.replica();
+    replica.describe(join.describe(true).unwrap()).unwrap();
+    for tag in cursor.read_at_most(1000).unwrap() {
+        replica.push(Relayed::from(tag)).unwrap();
+    }
+    edge.node.package(|_, _| {});
+    edge.node.packager.end();
+    let window = edge.node.packager.window();
+    assert!(
+        window
+            .segments()
+            .any(|it| it.msn() == torn && !it.is_whole())
+    );
+    let text = playlist(window, newest(window));
+    assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    let last = text.lines().rev().nth(1).expect("a segment");
+    assert!(last.ends_with(&format!("-{torn}.m4s")), "{text}");
+    // There are parts of it, and no more.
+    assert_eq!(text.matches("#EXT-X-GAP\n#EXTINF:").count(), 1, "{text}");
+    let (_, parts) = text
+        .split_once(&format!("-{torn}.0.m4s"))
+        .expect("its parts");
+    assert!(parts.contains("#EXT-X-GAP\n"), "{text}");
+}
+
+#[test]
 fn an_edge_that_still_catches_up_has_no_exact_playlist() {
     let config = config(Mode::LowLatency);
     let origin = ring();

@@ -13,7 +13,7 @@ use crate::hls;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
-use crate::stream::Feuds;
+use crate::stream::{Feuds, Numbers};
 
 /// Shared by everything in a node, and never changed.
 pub(crate) struct Context {
@@ -27,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) membership: Membership,
     pub(crate) feuds: Feuds,
+    pub(crate) numbers: Arc<Numbers>,
     pub(crate) leave: Leave,
     /// The streams that are packaged here.
     pub(crate) hls: Arc<hls::Table>,
@@ -52,6 +53,7 @@ impl Context {
             metrics,
             membership,
             feuds: Feuds::default(),
+            numbers: Arc::default(),
             leave: Leave::default(),
             hls: Arc::default(),
             workers,

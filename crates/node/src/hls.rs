@@ -14,6 +14,7 @@ mod view;
 
 use std::net::SocketAddr;
 
+use hls::Name;
 use media::StreamKey;
 use rtmp::{Params, stream_path};
 
@@ -45,6 +46,8 @@ pub struct Request {
     pub viewer: u64,
     /// Where the request comes from.
     pub peer: SocketAddr,
+    /// What is asked for by its name: it may be of a publish before the present one.
+    pub name: Option<Name>,
 }
 
 impl Request {

@@ -225,6 +225,11 @@ impl Metrics {
         viewers_refused(resource).increment(1);
     }
 
+    /// A viewer was turned away, since too many wait for the same stream.
+    pub(crate) fn too_many_ask(&self) {
+        counter!("weir_viewers_refused_total", "resource" => "waiting").increment(1);
+    }
+
     /// The free share of what is used most.
     pub(crate) fn headroom(&self, free: f64) {
         gauge!("weir_headroom_ratio").set(free);

@@ -57,7 +57,7 @@ pub(crate) enum Message {
     /// A stream was looked for in vain.
     NotThere(StreamKey),
     /// A stream ended; its key is free.
-    StreamOver(StreamKey, ActorId),
+    StreamOver(StreamKey, ActorRef<stream::Message>),
     /// Nobody wants a stream, after so many requests.
     StreamIdle(StreamKey, ActorId, u64),
     StopStream(StreamKey, String),
@@ -189,6 +189,16 @@ impl Actor for Node {
             },
             Message::StreamChanged(key) => {
                 state.absent.forget(&key);
+                if let Some(held) = state.context.membership.directory.lookup(&key) {
+                    let context = &state.context;
+                    context.hls.make_way(&key, held.record.epoch);
+                    let told = &held.record.numbering;
+                    let used = hls::LastKnown {
+                        msn: told.media_sequence,
+                        discontinuity: told.discontinuity_sequence,
+                    };
+                    context.numbers.note(&key, used, context.clock.now());
+                }
                 if let Some(entry) = state.streams.get(&key) {
                     drop(entry.stream.cast(stream::Message::Changed));
                 }
@@ -214,7 +224,8 @@ impl Actor for Node {
                 state.warm_up(&myself).await;
             }
             Message::NotThere(key) => state.absent.insert(key, Instant::now()),
-            Message::StreamOver(key, id) => {
+            Message::StreamOver(key, stream) => {
+                let id = stream.get_id();
                 if state
                     .streams
                     .get(&key)
@@ -223,6 +234,7 @@ impl Actor for Node {
                     state.streams.remove(&key);
                     state.warm_up_again(&myself, &key).await;
                 }
+                drop(stream.cast(stream::Message::Forgotten));
             }
             Message::StreamIdle(key, id, requests) => {
                 let same =

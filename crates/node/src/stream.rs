@@ -3,11 +3,13 @@
 //! Started by the [`Node`](crate::node) for the first who asks. Ends when it has no publisher, none
 //! is waited for, and its players are gone. Has a packager while somebody asks over HLS. Decides who may publish; never touches a tag.
 
+mod askers;
 mod book;
 mod claiming;
 mod feuds;
 mod lending;
 mod measured;
+mod numbers;
 mod over_hls;
 mod publishing;
 mod pulling;
@@ -34,12 +36,14 @@ use crate::pull;
 use crate::seat::Seat;
 use crate::status::{StreamSnapshot, Subscribed};
 use crate::subscriber::{self, Subscriber};
+use askers::Askers;
 pub(crate) use book::Book;
 pub(crate) use feuds::Feuds;
 use lending::Lent;
 pub(crate) use lending::{LendRequest, ReleaseRequest};
+pub(crate) use numbers::Numbers;
 pub(crate) use over_hls::HlsReply;
-use over_hls::{Asker, Packaged};
+use over_hls::Packaged;
 use publishing::{Claiming, Current, Newcomer, Waiting};
 use pulling::Pulled;
 use standby::Standby;
@@ -60,6 +64,8 @@ pub(crate) enum Message {
     WantWindow,
     /// The key is another node's.
     ClaimLost(Option<Arc<DirectoryHeld>>),
+    /// The segments of this publish have numbers that the clock has not reached, up to these.
+    Outruns(Epoch, hls::LastKnown),
     /// The publisher of this epoch is gone.
     PublisherLeft(Epoch),
     /// Look whether the publisher still sends, for those who wait for its place.
@@ -71,7 +77,7 @@ pub(crate) enum Message {
     Subscribe(SubscribeRequest, SubscribeReply),
     /// Somebody asks over HLS, and nothing is packaged yet.
     Hls(HlsReply),
-    /// The longest wait for a first publisher is over for somebody who asked over HLS.
+    /// The longest wait for a first publisher is over for who asked over HLS first.
     HlsWaitOver,
     /// Look whether anybody still asks over HLS.
     LookAtHls,
@@ -101,6 +107,8 @@ pub(crate) enum Message {
     Draining,
     /// The node has forgotten it, since nobody wants it.
     Retire,
+    /// The node has forgotten it, since it is over: nobody is sent here any more.
+    Forgotten,
     /// Disconnects its publisher and ends it.
     Stop(String),
     /// What there is to say of it at this moment.
@@ -115,6 +123,9 @@ pub(crate) enum Message {
     PanicPublisher,
     #[cfg(test)]
     PanicPackager,
+    /// Gives the next publish its numbers, and goes no further.
+    #[cfg(test)]
+    Renumber,
 }
 
 /// Who wants to publish.
@@ -230,7 +241,9 @@ pub(crate) struct State {
     book: Book,
     /// While somebody asks over HLS.
     hls: Option<Packaged>,
-    hls_asking: Vec<Asker>,
+    hls_asking: Askers,
+    /// It will be told when the first of them has waited long enough.
+    hls_wait_ends: bool,
     looks_at_hls: bool,
     subscribers: Vec<ActorRef<subscriber::Message>>,
     /// What there is to say of them.
@@ -239,6 +252,8 @@ pub(crate) struct State {
     /// The number of requests at which it became unwatched.
     lingers_since: Option<u64>,
     draining: bool,
+    /// The node sends nobody here any more.
+    is_forgotten: bool,
     epoch: Option<Epoch>,
     /// Requests that came through the node; when the node has sent no more, none is on its way.
     requests: u64,
@@ -300,13 +315,15 @@ impl Actor for Stream {
             lent: Lent::new(book.clone()),
             book,
             hls: None,
-            hls_asking: Vec::new(),
+            hls_asking: Askers::default(),
+            hls_wait_ends: false,
             looks_at_hls: false,
             subscribers: Vec::new(),
             viewers: Vec::new(),
             warm: false,
             lingers_since: None,
             draining: false,
+            is_forgotten: false,
             epoch: None,
             requests: 0,
         })
@@ -332,6 +349,7 @@ impl Actor for Stream {
                 }
             }
             Message::ClaimLost(to) => state.claim_lost(&myself, to).await,
+            Message::Outruns(epoch, numbers) => state.outruns(&myself, epoch, numbers),
             Message::PublisherLeft(epoch) => state.publisher_left(&myself, epoch).await,
             Message::Look => state.look(&myself).await,
             Message::LookForStandby => {
@@ -356,7 +374,7 @@ impl Actor for Stream {
                 state.asked_over_hls(&myself, reply).await;
             }
             // They are answered after each message.
-            Message::HlsWaitOver => {}
+            Message::HlsWaitOver => state.hls_wait_ends = false,
             Message::LookAtHls => state.look_at_hls(&myself).await,
             Message::StartPackager => state.start_packager(&myself).await,
             Message::WaitOver(id) => state.wait_over(id),
@@ -397,6 +415,7 @@ impl Actor for Stream {
                 state.lent.notify(relay::Notice::Draining { within });
             }
             Message::Retire => myself.stop(None),
+            Message::Forgotten => state.is_forgotten = true,
             Message::Stop(why) => {
                 if let Phase::Live(current) = &state.phase {
                     current.end(why.clone());
@@ -426,6 +445,8 @@ impl Actor for Stream {
                     current.peer.post(crate::peer::Command::Panic);
                 }
             }
+            #[cfg(test)]
+            Message::Renumber => drop(state.renumber(&myself, None)),
             #[cfg(test)]
             Message::PanicPackager => state.panic_packager(),
         }
@@ -560,7 +581,7 @@ impl State {
         // Whoever asks from now on, or waits, gets a new stream.
         drop(
             self.node
-                .cast(node::Message::StreamOver(self.key.clone(), myself.get_id())),
+                .cast(node::Message::StreamOver(self.key.clone(), myself.clone())),
         );
         for (request, reply) in self.asking.drain(..) {
             let again = node::Message::Subscribe(self.key.clone(), request, reply);
@@ -600,8 +621,8 @@ impl State {
     /// After each message: a stream that nobody needs goes.
     fn settle(&mut self, myself: &ActorRef<Message>) {
         match self.phase {
-            // What was packaged stays for a while.
-            Phase::Over if self.hls.is_some() => {}
+            // Who was sent here before is sent back, and what was packaged stays for a while.
+            Phase::Over if !self.is_forgotten || self.hls.is_some() => {}
             Phase::Over if self.subscribers.is_empty() && self.waiting.is_empty() => {
                 myself.stop(None);
             }

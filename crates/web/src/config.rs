@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use node::config::forms::{address, count, duration, names};
+use node::config::forms::{address, count, duration, names, size};
 use node::config::{Key, Listen, Problem, Section, TlsConfig};
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +29,8 @@ node::section! {
         /// Where HTTP is served: players (HLS, `/app/name.flv`), `/health`, `/ready`, `/metrics`, `/api`.
         listen: Option<Listen> = Some(Listen::any(8080)), "address";
         /// Connections at a time, here and at `https.listen` together, and as many at `admin.listen`. For one
-        /// more, the one leaves on which nothing was under way for longest, of the address that has most. Where
-        /// all are in use, further ones are told so, and get answers to `/health` and `/ready` alone. Those of
+        /// more, the one leaves on which nothing was under way for longest; where an address has more than 8,
+        /// the one of the address that has most. Where all are in use, further ones are told so, and get answers to `/health` and `/ready` alone. Those of
         /// FLV players count in `limits.connections` instead. Three quarters of the descriptors that the system
         /// allows is the most there can be; 0 is that.
         connections: usize = 50_000, "count";
@@ -38,13 +38,21 @@ node::section! {
         /// use it is refused. Viewers behind one balancer or one NAT have one address, so there is no limit
         /// unless set.
         connections_per_address: usize = 0, "count";
-        /// Requests of HLS players that wait for what is to come, at a time; further ones are refused. 0 is no limit.
+        /// Requests of HLS players that wait for what is to come, at a time; further ones are refused. 0 is no limit. One
+        /// address may have four times as many as are left for others: where all have the same, as behind a balancer that
+        /// hides theirs, four fifths. Of IPv6 the first 64 bits count as one address, here and in the keys above.
         waiting: usize = 50_000, "count";
         /// A request's head must be whole within this from its first byte on. The first byte of the first one must come
         /// within this, too.
         header_timeout: Duration = Duration::from_secs(30), "duration";
         /// A connection is closed when nothing was under way on it for so long. Let balancers give up theirs sooner.
         idle_timeout: Duration = Duration::from_secs(75), "duration";
+        /// Who takes nothing of an answer for so long does not get the rest: by HTTP/1.1 the connection is closed, by
+        /// HTTP/2 that one stream is reset.
+        write_timeout: Duration = Duration::from_secs(30), "duration";
+        /// Nor does who takes less than this in a second for longer than that: what has been asked for is held until
+        /// it has been taken. 0 asks for nothing but some byte within `http.write_timeout`.
+        least_rate: usize = 64 << 10, "size";
         /// Web pages of these origins (`https://example.org`) may play; `*` is any.
         allow_origins: Vec<String> = vec!["*".to_owned()], "names";
     }
@@ -57,7 +65,9 @@ node::section! {
         listen: Option<Listen> = None, "address";
         /// The TLS handshake must end within this.
         handshake_timeout: Duration = Duration::from_secs(10), "duration";
-        /// Handshakes under way at a time. For one more, the oldest is broken off, of the address that has most.
+        /// Handshakes under way at a time; further ones wait for a turn. For who comes from an address that has fewer under
+        /// way than another, the oldest of that other is broken off, and for anybody one that takes longer than half of
+        /// `https.handshake_timeout`.
         handshakes: usize = 1000, "count";
         /// Requests at a time on one connection of HTTP/2.
         streams: usize = 128, "count";
@@ -99,6 +109,7 @@ impl Config {
         for (key, value) in [
             ("http.header_timeout", self.http.header_timeout),
             ("http.idle_timeout", self.http.idle_timeout),
+            ("http.write_timeout", self.http.write_timeout),
             ("https.handshake_timeout", self.https.handshake_timeout),
         ] {
             if value.is_zero() {

@@ -20,6 +20,20 @@ pub(crate) struct Refusal {
     /// When to try again, in seconds.
     #[serde(skip)]
     retry_after: Option<u64>,
+    #[serde(skip)]
+    elsewhere: Elsewhere,
+}
+
+/// Where the next request is better asked. It comes along with an answer, in its extensions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// It would be no better anywhere else.
+    #[default]
+    No,
+    /// At another node, if that costs no others their connection.
+    Rather,
+    /// At another node, and all others who share the connection as well.
+    All,
 }
 
 impl Refusal {
@@ -74,12 +88,19 @@ impl Refusal {
             error: Cow::Borrowed(error),
             code,
             retry_after: None,
+            elsewhere: Elsewhere::No,
         }
     }
 
     /// The same, with a word on when to try again.
     pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The same, which another node may not have to say.
+    pub(crate) const fn elsewhere(mut self, elsewhere: Elsewhere) -> Self {
+        self.elsewhere = elsewhere;
         self
     }
 
@@ -103,7 +124,17 @@ impl Refusal {
             error: Cow::Owned(sentence),
             code: kind.name(),
             retry_after: (kind == RefusalKind::Busy).then_some(1),
+            elsewhere: match kind {
+                // A full node, or one that leaves.
+                RefusalKind::Unavailable => Elsewhere::All,
+                _ => Elsewhere::No,
+            },
         }
+    }
+
+    /// Where the next request is better asked.
+    pub(crate) fn where_else(&self) -> Elsewhere {
+        self.elsewhere
     }
 
     /// The whole answer.
@@ -114,6 +145,8 @@ impl Refusal {
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/json");
         headers.insert(header::CONTENT_TYPE, json);
+        // What is refused is refused now, and to who asks.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             headers.insert(header::WWW_AUTHENTICATE, bearer);

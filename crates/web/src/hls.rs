@@ -14,7 +14,9 @@ mod run;
 mod token;
 mod wait;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::task::Poll;
 
 use ::hls::Directives;
 use axum::body::{Body, HttpBody};
@@ -24,7 +26,7 @@ use node::hls;
 use tokio::sync::watch;
 
 use crate::api::{PeerAddress, bearer};
-use crate::error::Refusal;
+use crate::error::{Elsewhere, Refusal};
 use crate::routes::{Shared, Source};
 use counts::Counts;
 pub(crate) use path::Asked;
@@ -41,7 +43,8 @@ const LEAVING: Refusal = Refusal::fixed(
     "unavailable",
     "the node is shutting down; ask again",
 )
-.retry_after(1);
+.retry_after(1)
+.elsewhere(Elsewhere::All);
 
 const OVER: Refusal = Refusal::fixed(StatusCode::NOT_FOUND, "not_found", "this stream has ended");
 
@@ -58,6 +61,7 @@ struct Inquiry<'a> {
     stream: hls::Stream,
     parts: &'a request::Parts,
     given: Given,
+    peer: IpAddr,
 }
 
 impl Desk {
@@ -103,7 +107,8 @@ pub(crate) async fn answer<S: Source>(
         _ => Err(Refusal::METHOD_NOT_ALLOWED),
     };
     let mut response = answered.unwrap_or_else(refused);
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+    let elsewhere = response.extensions().get::<Elsewhere>().copied();
+    if elsewhere.unwrap_or_default() != Elsewhere::No {
         ask_another_next(&mut response, parts.version);
     }
     if parts.method == Method::HEAD {
@@ -143,17 +148,22 @@ async fn serve<S: Source>(
         token: bearer.map(str::to_owned),
         viewer: given.viewer(peer.ip(), parts.headers.get(header::USER_AGENT)),
         peer,
+        name: match &asked.what {
+            What::Name(name) => Some(*name),
+            _ => None,
+        },
     };
     let mut inquiry = Inquiry {
         desk: shared.hls(),
-        stream: shared.source().hls(&request).await?,
+        stream: found(shared, &request).await?,
         parts,
         given,
+        peer: peer.ip(),
     };
     let mut answered = inquiry.answer(&asked.what, directives).await;
     if let Err(Failed::Over) = answered {
         // Who came just when nobody had asked for long finds it shown anew.
-        inquiry.stream = shared.source().hls(&request).await?;
+        inquiry.stream = found(shared, &request).await?;
         answered = inquiry.answer(&asked.what, directives).await;
     }
     let mut response = answered.map_err(|failed| match failed {
@@ -162,9 +172,22 @@ async fn serve<S: Source>(
         Failed::Over => OVER,
     })?;
     if inquiry.stream.is_leaving() {
-        ask_another_next(&mut response, parts.version);
+        response.extensions_mut().insert(Elsewhere::All);
     }
     Ok(response)
+}
+
+/// The stream that is asked for. Whoever waits until it comes from elsewhere waits as all do.
+async fn found<S: Source>(
+    shared: &Shared<S>,
+    request: &hls::Request,
+) -> Result<hls::Stream, Refusal> {
+    let mut found = pin!(shared.source().hls(request));
+    if let Poll::Ready(found) = futures::poll!(found.as_mut()) {
+        return Ok(found?);
+    }
+    let _place = shared.hls().places.take(request.peer.ip())?;
+    Ok(found.await?)
 }
 
 impl Inquiry<'_> {
@@ -193,21 +216,19 @@ fn redirect(place: &str, query: &str) -> Response {
 }
 
 fn refused(refusal: Refusal) -> Response {
+    let elsewhere = refusal.where_else();
     let mut response = refusal.into_response();
+    response.extensions_mut().insert(elsewhere);
     let is_method = response.status() == StatusCode::METHOD_NOT_ALLOWED;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static(cache::NO_STORE),
-    );
     if is_method {
         let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
-        headers.insert(header::ALLOW, methods);
+        response.headers_mut().insert(header::ALLOW, methods);
     }
     response
 }
 
-/// Behind a balancer the next connection goes to another node. (HTTP/2 says goodbye in its own way.)
+/// Behind a balancer the next connection goes to another node. (HTTP/2 says goodbye in its own way, to who sees it in the
+/// answer.)
 fn ask_another_next(response: &mut Response, version: Version) {
     if version <= Version::HTTP_11 {
         let close = HeaderValue::from_static("close");

@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod address;
 mod api;
 mod config;
 mod cors;

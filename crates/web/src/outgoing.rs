@@ -71,6 +71,29 @@ impl HttpBody for Outgoing {
     }
 }
 
+impl Piece {
+    pub(crate) fn len(&self) -> usize {
+        self.remaining()
+    }
+
+    /// So many bytes of it from its begin on, or as many as there are, which are left out of it.
+    pub(crate) fn split_to(&mut self, length: usize) -> Self {
+        let length = length.min(self.len());
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(bytes.split_to(length)),
+            Self::Run(run) => Self::Run(run.split_to(length)),
+        }
+    }
+
+    /// The same, but lying where nothing else is.
+    pub(crate) fn apart(self) -> Self {
+        Self::Bytes(match self {
+            Self::Bytes(bytes) => Bytes::copy_from_slice(&bytes),
+            Self::Run(mut run) => run.copy_to_bytes(run.remaining()),
+        })
+    }
+}
+
 impl Buf for Piece {
     fn remaining(&self) -> usize {
         match self {

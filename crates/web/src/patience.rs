@@ -1,19 +1,21 @@
 //! A socket with a deadline for whoever is to read from it, that tells how things stand.
 
+mod budget;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep_until};
 
-/// Writing to it fails once the peer has taken nothing for a while.
+pub(crate) use self::budget::{Budget, Terms};
+
+/// Writing to it fails once the peer has taken nothing for a while, or little for longer.
 pub(crate) struct Patient<S> {
     socket: S,
-    patience: Duration,
+    budget: Budget,
     /// Runs while the peer takes nothing.
     deadline: Option<Pin<Box<Sleep>>>,
     flow: Arc<Flow>,
@@ -51,10 +53,10 @@ impl Flow {
 }
 
 impl<S> Patient<S> {
-    pub(crate) fn new(socket: S, patience: Duration) -> Self {
+    pub(crate) fn new(socket: S, terms: Terms) -> Self {
         Self {
             socket,
-            patience,
+            budget: Budget::new(terms),
             deadline: None,
             flow: Arc::default(),
         }
@@ -73,17 +75,19 @@ impl<S> Patient<S> {
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         let waits = &self.flow.waits;
         waits.store(written.is_pending(), Ordering::Relaxed);
-        if written.is_ready() {
+        if let Poll::Ready(written) = written {
+            self.budget.takes(written.as_ref().map_or(0, bytes));
             self.deadline = None;
-            return written;
+            return Poll::Ready(written);
         }
-        let patience = self.patience;
+        let until = self.budget.waits();
         let deadline = self
             .deadline
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
         ready!(deadline.as_mut().poll(cx));
         let sentence = "the peer does not read what it is sent";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, sentence)))
@@ -97,7 +101,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.wait_for(cx, written)
+        self.wait_for(cx, written, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -106,7 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
-        self.wait_for(cx, written)
+        self.wait_for(cx, written, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -115,14 +119,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
-        self.wait_for(cx, flushed)
+        self.wait_for(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.flow.ends.store(true, Ordering::Relaxed);
         // Within TLS that is something to be written too.
         let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
-        self.wait_for(cx, shut)
+        self.wait_for(cx, shut, |()| 0)
     }
 }
 
@@ -145,6 +149,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use axum::Router;
     use axum::routing::get;
@@ -160,9 +165,13 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: weir\r\n\r\n";
 
+    fn terms(patience: Duration) -> Terms {
+        Terms { patience, rate: 0 }
+    }
+
     async fn serve(socket: DuplexStream, patience: Duration) -> Result<(), hyper::Error> {
         let router = Router::new().route("/", get(async || "x".repeat(1000)));
-        let socket = TokioIo::new(Patient::new(socket, patience));
+        let socket = TokioIo::new(Patient::new(socket, terms(patience)));
         let service = TowerToHyperService::new(router);
         let connection = http1::Builder::new().serve_connection(socket, service);
         timeout(LIMIT, connection).await.expect("an end")
@@ -197,10 +206,34 @@ mod tests {
         assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 4);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_byte_after_byte_is_left() {
+        let (mut peer, socket) = duplex(1);
+        let rate = 1000;
+        let mut socket = Patient::new(
+            socket,
+            Terms {
+                patience: LIMIT,
+                rate,
+            },
+        );
+        let trickles = async {
+            while peer.read_u8().await.is_ok() {
+                tokio::time::sleep(LIMIT / 10).await;
+            }
+        };
+        let writes = async {
+            let error = socket.write_all(&[0; 100]).await.expect_err("it is left");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            drop(socket);
+        };
+        tokio::join!(trickles, writes);
+    }
+
     #[tokio::test]
     async fn whatever_is_taken_ends_the_wait() {
         let (mut peer, socket) = duplex(1);
-        let mut socket = Patient::new(socket, LIMIT);
+        let mut socket = Patient::new(socket, terms(LIMIT));
         socket.write_all(b"a").await.expect("there is room");
         assert!(socket.deadline.is_none());
         let waits = poll_fn(|cx| {

@@ -1,6 +1,7 @@
 //! Sockets to routes, and those of players to the node: bounded connections, deadlines for request heads
 //! and for those who read answers, a graceful end.
 
+mod answers;
 mod counts;
 mod crowd;
 mod guest;
@@ -14,6 +15,7 @@ mod site;
 mod tests;
 mod thrift;
 mod tls;
+mod turns;
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,8 +40,6 @@ use crate::cors::Cors;
 use crate::hls::Desk;
 use crate::routes::{Face, Source, router};
 
-/// A peer that has taken nothing of its answer for so long does not want it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests under way when the server stops may take this long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// A pause after accepting failed, as it does without file descriptors.
@@ -114,6 +114,7 @@ impl Server {
                 counts: Counts::new(name),
                 header_timeout: config.http.header_timeout,
                 idle_timeout: config.http.idle_timeout,
+                terms: site::terms(config),
                 http1: site::http1(config),
                 http2: site::http2(config),
                 stopped: stopped.clone(),

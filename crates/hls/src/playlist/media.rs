@@ -48,7 +48,8 @@ impl Playlist {
                     };
                     playlist.parts(segment, parts);
                 }
-                if !is_last || listed.whole {
+                // At the end parts alone would be of no segment.
+                if !is_last || listed.whole || listed.ended {
                     playlist.end_segment(segment);
                 }
             }

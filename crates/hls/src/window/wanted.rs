@@ -42,9 +42,16 @@ impl Window {
     /// The version of the playlist that `_HLS_msn` and `_HLS_part` ask for (RFC 8216bis, 6.2.5.2):
     /// the one that ends with that segment or part.
     ///
-    /// At the end of a stream, who asks for what would come next gets the last version.
+    /// At the end of a stream, who asks for what would come next gets the last version. Who asks
+    /// for what is far beyond knows of another publish, and waits for that.
     pub fn version(&self, msn: u64, part: Option<u32>) -> Answer<Version> {
+        let last = self.segments.back().map_or(u64::MAX, |last| last.msn);
         match self.version_so_far(msn, part) {
+            Answer::Wait | Answer::TooFar
+                if self.ended && msn.saturating_sub(last) > MOST_AHEAD =>
+            {
+                Answer::Wait
+            }
             Answer::Wait | Answer::TooFar if self.ended => {
                 let last = self.newest().filter(|newest| self.is_exact(*newest));
                 last.map_or(Answer::Gone, Answer::There)

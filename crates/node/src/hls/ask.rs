@@ -32,14 +32,16 @@ pub(crate) async fn ask(
         return Err(TurnedAway::from(denied).into());
     }
     let asked = Instant::now();
-    let known = context.hls.with(&key, |entry| {
+    let name = request.name.as_ref();
+    let known = context.hls.with(&key, name, |entry| {
+        if name.is_none() && is_published_again(context, &key, entry) {
+            return None;
+        }
         let admitted = admit(context, entry, &key, request, asked);
-        admitted.map(|()| entry.stream().clone())
+        Some(admitted.map(|()| entry.stream().clone()))
     });
-    match known {
-        Some(Ok(stream)) if stream.is_over() => {}
-        Some(known) => return known,
-        None => {}
+    if let Some(Some(known)) = known {
+        return known;
     }
     // Whoever comes first is new. Nothing is begun for those who may not stay.
     has_room(context)?;
@@ -55,6 +57,19 @@ pub(crate) async fn ask(
     };
     admit(context, &entry, &key, request, asked)?;
     Ok(entry.stream().clone())
+}
+
+/// Whether there is more of a stream than what has ended here. Whoever plays it asks for that by name.
+fn is_published_again(context: &Context, key: &StreamKey, entry: &Entry) -> bool {
+    let Some(ended) = entry.ended() else {
+        return false;
+    };
+    let held = context.membership.directory.lookup(key);
+    let next = held.map(|held| held.record.epoch).filter(|it| *it > ended);
+    if let Some(next) = next {
+        context.hls.make_way(key, next);
+    }
+    next.is_some()
 }
 
 /// Takes note of who asks, unless it is somebody new for whom there is no room.

@@ -1,10 +1,11 @@
 //! What all requests for one stream share.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use hls::{Audience, Sketch};
+use hls::{Answer, Audience, Name, Sketch};
+use media::Epoch;
 
 use super::{MEMORY, Stream};
 use crate::metrics::Metrics;
@@ -28,7 +29,8 @@ pub(crate) struct Entry {
     players: AtomicUsize,
     /// Since when those wait who came before there was anything to play.
     joining: Mutex<Vec<Instant>>,
-    has_ended: AtomicBool,
+    /// The last publish, once the stream is over.
+    ended: OnceLock<Epoch>,
 }
 
 impl Entry {
@@ -41,7 +43,7 @@ impl Entry {
             viewers: AtomicUsize::default(),
             players: AtomicUsize::default(),
             joining: Mutex::default(),
-            has_ended: AtomicBool::default(),
+            ended: OnceLock::new(),
         }
     }
 
@@ -116,13 +118,20 @@ impl Entry {
         }
     }
 
-    /// The stream is over: what there is stays for late comers.
-    pub(crate) fn end(&self) {
-        self.has_ended.store(true, Ordering::Relaxed);
+    /// The stream is over after this publish: what there is stays for late comers.
+    pub(crate) fn end(&self, last: Epoch) {
+        self.ended.get_or_init(|| last);
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Relaxed)
+    /// The last publish, if the stream is over.
+    pub(super) fn ended(&self) -> Option<Epoch> {
+        self.ended.get().copied()
+    }
+
+    /// Whether what has that name is there.
+    pub(super) fn has(&self, name: &Name) -> bool {
+        let view = self.stream.now();
+        matches!(view.window().find(name), Answer::There(_))
     }
 }
 

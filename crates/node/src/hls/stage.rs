@@ -92,8 +92,7 @@ impl Stage {
 
     /// Nothing more will be shown.
     pub(crate) fn close(&self) {
-        self.0.is_over.store(true, Ordering::Release);
-        self.0.news.send_replace(());
+        self.stream().close();
     }
 }
 
@@ -150,6 +149,12 @@ impl Stream {
     /// How long one may wait for what comes next.
     pub(crate) fn target(&self) -> std::time::Duration {
         self.0.view.load().target()
+    }
+
+    /// Nothing more will be shown: who waits asks anew.
+    pub(super) fn close(&self) {
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.news.send_replace(());
     }
 
     /// Whether nothing more will come.

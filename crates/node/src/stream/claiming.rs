@@ -282,12 +282,15 @@ impl Wanted {
         }
         let told = previous.map(|record| &record.numbering);
         let seen = newest.as_ref();
+        let known = self.context.numbers.last(&self.key);
         let msn = told
             .map(|told| told.media_sequence)
-            .max(seen.map(|newest| newest.msn));
+            .max(seen.map(|newest| newest.msn))
+            .max(known.map(|known| known.msn));
         let discontinuity = told
             .map(|told| told.discontinuity_sequence)
-            .max(seen.map(|newest| newest.segment.discontinuity));
+            .max(seen.map(|newest| newest.segment.discontinuity))
+            .max(known.map(|known| known.discontinuity));
         let last = msn
             .zip(discontinuity)
             .map(|(msn, discontinuity)| hls::LastKnown { msn, discontinuity });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use media::Epoch;
 use metrics::Gauge;
 use ractor::{Actor, ActorId, ActorRef, RpcReplyPort};
 use tracing::{debug, error, warn};
@@ -13,15 +14,6 @@ use crate::node;
 
 /// Who asks over HLS gets what all requests share.
 pub(crate) type HlsReply = RpcReplyPort<Result<Arc<Entry>, Refusal>>;
-
-/// One who waits for the stream to be there.
-pub(super) struct Asker {
-    reply: HlsReply,
-    since: Instant,
-}
-
-/// So many may wait at a time.
-const MAX_ASKING: usize = 20_000;
 
 /// The first pause before a packager that failed is started again; it doubles.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -82,17 +74,12 @@ impl State {
             // The node opens a new stream for who asks again.
             return drop(self.node.cast(node::Message::Hls(self.key.clone(), reply)));
         }
-        if self.hls_asking.len() >= MAX_ASKING {
-            return drop(reply.send(Err(Refusal::TooManyAsk(self.key.clone()))));
-        }
         if matches!(self.phase, Phase::Expected | Phase::Pulled) {
             self.want_pull(myself).await;
         }
-        let since = Instant::now();
-        self.hls_asking.push(Asker { reply, since });
-        let wait = self.context.config.play.wait;
-        if matches!(self.phase, Phase::Expected) && !wait.is_zero() {
-            drop(myself.send_after(wait, || Message::HlsWaitOver));
+        if let Err(reply) = self.hls_asking.push(reply) {
+            self.context.metrics.too_many_ask();
+            drop(reply.send(Err(Refusal::TooManyAsk(self.key.clone()))));
         }
     }
 
@@ -101,19 +88,16 @@ impl State {
         if self.hls_asking.is_empty() {
             return;
         }
-        self.hls_asking.retain(|asker| !asker.reply.is_closed());
         let answer = match self.may_package() {
             None => {
-                if !self.hls_asking.is_empty() {
-                    self.look_at_hls_later(myself);
-                }
-                return self.refuse_who_waited();
+                self.look_at_hls_later(myself);
+                return self.refuse_who_waited(myself);
             }
             Some(Ok(())) => self.package(myself).await,
             Some(Err(refusal)) => Err(refusal),
         };
-        for asker in std::mem::take(&mut self.hls_asking) {
-            drop(asker.reply.send(answer.clone()));
+        for reply in self.hls_asking.take() {
+            drop(reply.send(answer.clone()));
         }
     }
 
@@ -134,15 +118,19 @@ impl State {
     }
 
     /// The longest wait for a first publisher is over for these.
-    fn refuse_who_waited(&mut self) {
+    fn refuse_who_waited(&mut self, myself: &ActorRef<Message>) {
         let wait = self.context.config.play.wait;
         if !matches!(self.phase, Phase::Expected) || wait.is_zero() || self.is_looking() {
             return;
         }
         let refusal = self.no_such_stream();
-        let waited = |asker: &mut Asker| asker.since.elapsed() >= wait;
-        for asker in self.hls_asking.extract_if(.., waited) {
-            drop(asker.reply.send(Err(refusal.clone())));
+        for reply in self.hls_asking.take_waited(wait) {
+            drop(reply.send(Err(refusal.clone())));
+        }
+        if let Some(next) = self.hls_asking.next_after(wait)
+            && !std::mem::replace(&mut self.hls_wait_ends, true)
+        {
+            drop(myself.send_after(next, || Message::HlsWaitOver));
         }
     }
 
@@ -236,6 +224,7 @@ impl State {
     /// Counts who watches, and ends what nobody has asked for in a long time.
     pub(super) async fn look_at_hls(&mut self, myself: &ActorRef<Message>) {
         self.looks_at_hls = false;
+        self.hls_asking.forget_who_left();
         let Some(hls) = &mut self.hls else {
             return;
         };
@@ -308,20 +297,21 @@ impl State {
         if matches!(self.may_package(), Some(Err(_))) {
             self.hls = None;
         }
-        if self.hls.is_none() {
-            self.context.hls.make_way(&self.key);
+        if let Some(epoch) = self.epoch {
+            self.context.hls.make_way(&self.key, epoch);
         }
     }
 
     /// The stream is over: what there is stays for late comers.
     pub(super) fn end_over_hls(&mut self, myself: &ActorRef<Message>) {
+        let last = self.highest().unwrap_or(Epoch::new(0, 0));
         if let Some(hls) = &mut self.hls {
             hls.ended = Some(Instant::now());
-            hls.listed.entry.end();
+            hls.listed.entry.end(last);
             self.look_at_hls_later(myself);
         }
-        for asker in self.hls_asking.drain(..) {
-            let again = node::Message::Hls(self.key.clone(), asker.reply);
+        for reply in self.hls_asking.take() {
+            let again = node::Message::Hls(self.key.clone(), reply);
             drop(self.node.cast(again));
         }
     }

@@ -342,7 +342,7 @@ impl State {
         }
     }
 
-    /// Begins another epoch of a key that this node has.
+    /// Begins another epoch of a key that this node has. Who published it until now adds nothing any more.
     pub(super) fn renumber(
         &mut self,
         myself: &ActorRef<Message>,
@@ -350,11 +350,15 @@ impl State {
     ) -> Option<hls::Numbering> {
         let mut record = self.record.take()?;
         let (context, now) = (&self.context, self.context.clock.now());
+        if let Some((epoch, _)) = self.ring.next_number() {
+            // Nothing is added any more: what goes on behind the newest segment knows which that is.
+            drop(self.ring.begin(epoch, now));
+        }
         let newest = self.ring.newest_segment();
         let cuts = context.config.hls.cutting();
         let numbering = match (&newest, &cuts) {
             (Some(newest), Some(cuts)) => hls::Numbering::carry_on(newest, cuts),
-            _ => hls::Numbering::after_crash(None, now),
+            _ => hls::Numbering::after_crash(context.numbers.last(&self.key), now),
         };
         record.epoch = context.membership.next_epoch(self.highest());
         record.identity = identity;
@@ -364,6 +368,27 @@ impl State {
         self.record = Some(record);
         self.tell_directory(myself);
         Some(numbering)
+    }
+
+    /// So that whoever publishes it next, wherever that is, begins behind these.
+    pub(super) fn outruns(
+        &mut self,
+        myself: &ActorRef<Message>,
+        epoch: Epoch,
+        numbers: hls::LastKnown,
+    ) {
+        let is_here = matches!(self.phase, Phase::Live(_) | Phase::Grace);
+        let Some(record) = self
+            .record
+            .as_mut()
+            .filter(|it| is_here && it.epoch == epoch)
+        else {
+            return;
+        };
+        let told = &mut record.numbering;
+        told.media_sequence = told.media_sequence.max(numbers.msn);
+        told.discontinuity_sequence = told.discontinuity_sequence.max(numbers.discontinuity);
+        self.tell_directory(myself);
     }
 
     /// Says in the directory what the record says, in the order in which it changes.
@@ -420,6 +445,13 @@ impl State {
                     meter: hls::Meter::new(cuts.mode),
                     epoch,
                     book: self.book.clone(),
+                    key: self.key.clone(),
+                    numbers: Arc::clone(&self.context.numbers),
+                    told: hls::LastKnown {
+                        msn: numbering.msn,
+                        discontinuity: numbering.discontinuity,
+                    },
+                    stream: myself.clone(),
                 };
                 self.ring.begin_marked(epoch, now, Box::new(measured))
             }

@@ -125,6 +125,20 @@ impl Member {
         .await;
     }
 
+    /// Waits until it has heard that nobody has the stream.
+    pub(super) async fn hears_of_nobody(&self, stream: &str) {
+        until("it has ended", async || self.held(stream).is_none()).await;
+    }
+
+    /// Waits until it has heard that segments of the stream have come to that discontinuity.
+    pub(super) async fn hears_of_number(&self, stream: &str, discontinuity: u64) {
+        until("its numbers are told", async || {
+            let held = self.held(stream);
+            held.is_some_and(|held| held.record.numbering.discontinuity_sequence >= discontinuity)
+        })
+        .await;
+    }
+
     /// Publishes, and is accepted.
     pub(super) async fn publish(&self, stream: &str) -> Publisher {
         let published = timeout(PATIENCE, Client::default().publish(&self.url(stream))).await;

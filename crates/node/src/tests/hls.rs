@@ -2,6 +2,7 @@
 
 mod ending;
 mod moving;
+mod numbers;
 mod packaging;
 mod pulled;
 mod refused;
@@ -25,6 +26,7 @@ fn request(name: &str, viewer: u64) -> Request {
         token: None,
         viewer,
         peer: "10.0.0.1:4000".parse().expect("an address"),
+        name: None,
     }
 }
 

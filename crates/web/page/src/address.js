@@ -15,6 +15,7 @@ const NATIVE = "native";
  * @property {string} stream `live/cam`; empty if none is named
  * @property {string} token
  * @property {string} way
+ * @property {boolean} debug whether players shall write to the console what they do: `?debug`
  */
 
 /** @returns {Address} */
@@ -26,6 +27,7 @@ export function read(location) {
     stream: streamOf(location.pathname),
     token: query.get("token") ?? "",
     way: isKnown ? way : "hls",
+    debug: query.has("debug"),
   };
 }
 

@@ -10,8 +10,10 @@ const LONGEST_PAUSE = 10;
 // Who has played for so long begins with short pauses again.
 const GOOD_PLAY = 10;
 
-// A picture that stands so long is told of.
+// A picture that stands so long is told of, and helped over what holds it, if so much more of the stream is there
+// meanwhile: hls.js does not always find what to load next behind a gap.
 const TOLD_AFTER = 1;
+const HELPED_AHEAD = 0.8;
 // One that stands so long does not go on by itself, if so much more of the stream is there meanwhile.
 const STUCK_AFTER = 6;
 const STUCK_AHEAD = 4;
@@ -37,6 +39,7 @@ export class Session {
   #play;
   #news = { state: "connecting" };
   #plays = 0;
+  #ends = [];
 
   /** @param {(news: News) => void} tell hears of each change */
   constructor(video, meter, tell) {
@@ -65,7 +68,7 @@ export class Session {
   /** What is played, and how. */
   figures() {
     const { state, sentence } = this.#news;
-    return { state, sentence, plays: this.#plays, ...this.#meter.read(), ...this.#play?.figures() };
+    return { state, sentence, plays: this.#plays, ends: this.#ends, ...this.#meter.read(), ...this.#play?.figures() };
   }
 
   async #run(address, load, stop) {
@@ -123,6 +126,7 @@ export class Session {
     this.#play = play;
     const look = setInterval(this.#looker(play, address, finish), LOOK);
     const end = await ended;
+    this.#ends = [...this.#ends.slice(-9), [end.kind, end.detail].filter(Boolean).join(": ")];
     clearInterval(look);
     stop.removeEventListener("abort", abort);
     play.stop();
@@ -135,6 +139,7 @@ export class Session {
     const began = performance.now();
     let newest = 0;
     let asked = 0;
+    let helped = false;
     return () => {
       const { standing, hasBegun } = this.#meter;
       if (!hasBegun) {
@@ -146,6 +151,10 @@ export class Session {
       if (standing === 0) {
         newest = play.newest();
         asked = 0;
+        helped = false;
+      } else if (standing > TOLD_AFTER && !helped && play.newest() - newest > HELPED_AHEAD) {
+        helped = true;
+        play.catchUp();
       } else if (standing > asked + ASKED_EVERY) {
         asked = standing;
         ask(address).then(({ kind }) => kind === "there" || finish({ kind: "network" }));

@@ -35,6 +35,16 @@ impl Run {
         run
     }
 
+    /// So many bytes of it from its begin on, or as many as there are, which are left out of it.
+    pub(crate) fn split_to(&mut self, length: usize) -> Self {
+        let length = length.min(self.left);
+        let mut first = self.clone();
+        first.left = length;
+        self.left -= length;
+        self.go_on(length);
+        first
+    }
+
     /// So many bytes are behind. No slice that is next has none.
     fn go_on(&mut self, bytes: usize) {
         self.skip += bytes;
@@ -120,6 +130,17 @@ mod tests {
         assert_eq!(run.chunk(), b"");
         assert_eq!(run.chunks_vectored(&mut [IoSlice::new(&[])]), 0);
         all
+    }
+
+    #[test]
+    fn it_is_cut_anywhere() {
+        for cut in 0..=9 {
+            let mut rest = run(1, 6);
+            let first = rest.split_to(cut);
+            assert_eq!(first.remaining(), cut.min(6));
+            let both = [written(first, 9, 9), written(rest, 9, 9)].concat();
+            assert_eq!(both, b"bcdefg", "{cut}");
+        }
     }
 
     #[test]

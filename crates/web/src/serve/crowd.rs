@@ -1,10 +1,11 @@
 //! Who may be connected at a time, and who makes room where one more would be too many.
 //!
-//! Connections on which nothing is under way stand in line, those of each address in one of their own. The first of
-//! the line of whoever has most connections is closed for the next that comes. So nobody keeps others out, however
-//! many connections it opens; and those that are in use stay.
+//! Connections on which nothing is under way stand in line: all of them in one, and those of each address in one of
+//! their own. Who has been there for longest is closed for the next that comes, but where somebody has many connections,
+//! it is one of whoever has most. So nobody keeps others out, however many connections it opens; and those that are in
+//! use stay.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,12 @@ use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 
+use crate::address::host;
+
 /// Whose turn it is to make room is looked up once for so many.
 const SAME_HOST: usize = 64;
+/// More than a browser has, or some behind one wall.
+const MANY: usize = 8;
 
 /// The connections there are.
 pub(super) struct Crowd {
@@ -36,6 +41,8 @@ pub(super) struct Place {
     crowd: Arc<Crowd>,
     number: usize,
     bell: Arc<Bell>,
+    /// As it was said last.
+    is_idle: AtomicBool,
 }
 
 #[derive(Default)]
@@ -45,6 +52,11 @@ struct State {
     free: Vec<usize>,
     hosts: HashMap<IpAddr, Host>,
     count: usize,
+    /// How many of them have many.
+    large: usize,
+    /// Those in line, of whatever address, in the order in which they came to stand there.
+    idle: BTreeMap<u64, usize>,
+    next: u64,
     /// Who makes room, for so many more.
     turn: Option<(IpAddr, usize)>,
 }
@@ -66,6 +78,7 @@ enum Stand {
     Busy,
     /// In line, between these.
     Idle {
+        since: u64,
         before: Option<usize>,
         behind: Option<usize>,
     },
@@ -75,9 +88,29 @@ enum Stand {
 
 /// Tells a connection that it has to go.
 #[derive(Default)]
-struct Bell {
+pub(super) struct Bell {
     rung: AtomicBool,
     waker: AtomicWaker,
+}
+
+impl Bell {
+    pub(super) fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub(super) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
+    /// Ready once it has rung.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        match self.is_rung() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
 }
 
 impl Crowd {
@@ -92,7 +125,7 @@ impl Crowd {
 
     /// Takes one in, for whom another may have to leave.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Over> {
-        let address = address.to_canonical();
+        let address = host(address);
         let mut state = self.lock();
         let here = state.hosts.get(&address).map_or(0, |host| host.count);
         if self.per_address > 0 && here >= self.per_address && !state.dismiss(address) {
@@ -109,6 +142,7 @@ impl Crowd {
             crowd,
             number,
             bell,
+            is_idle: AtomicBool::new(true),
         })
     }
 
@@ -125,6 +159,9 @@ impl Crowd {
 impl Place {
     /// Something is under way: it stays.
     pub(super) fn is_busy(&self) {
+        if !self.is_idle.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let mut state = self.crowd.lock();
         state.leave_line(self.number);
         state.stand(self.number, Stand::Busy);
@@ -132,22 +169,21 @@ impl Place {
 
     /// Nothing is under way any more: it is the last in line.
     pub(super) fn is_idle(&self) {
+        if self.is_idle.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut state = self.crowd.lock();
         state.leave_line(self.number);
         state.join_line(self.number);
     }
 
     pub(super) fn is_dismissed(&self) -> bool {
-        self.bell.rung.load(Ordering::Acquire)
+        self.bell.is_rung()
     }
 
     /// Ready once it has to go.
     pub(super) fn poll_dismissed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.bell.waker.register(cx.waker());
-        match self.is_dismissed() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
+        self.bell.poll(cx)
     }
 }
 
@@ -167,7 +203,9 @@ impl State {
             count: 0,
             line: None,
         };
-        self.hosts.entry(address).or_insert(none).count += 1;
+        let host = self.hosts.entry(address).or_insert(none);
+        host.count += 1;
+        self.large += usize::from(host.count == MANY + 1);
         let entry = Entry {
             address,
             bell,
@@ -197,22 +235,37 @@ impl State {
         self.count -= 1;
         if let Some(host) = self.hosts.get_mut(&address) {
             host.count -= 1;
+            self.large -= usize::from(host.count == MANY);
             if host.count == 0 {
                 self.hosts.remove(&address);
             }
         }
     }
 
-    /// Has the one go that is idle for longest, of whoever has most of those with any.
+    /// Has the one go that is idle for longest: of whoever has most of those with many, or else of all.
     fn make_room(&mut self) -> bool {
+        if self.large > 0 && self.dismiss_of_many() {
+            return true;
+        }
+        let first = self.idle.first_key_value().map(|(_, number)| *number);
+        let address = first
+            .and_then(|first| self.entries.get(first))
+            .map(|it| it.address);
+        // It is the first of its own line as well.
+        address.is_some_and(|address| self.dismiss(address))
+    }
+
+    fn dismiss_of_many(&mut self) -> bool {
         if let Some((address, more)) = self.turn
             && more > 0
+            && self.hosts.get(&address).is_some_and(|it| it.count > MANY)
             && self.dismiss(address)
         {
             self.turn = Some((address, more - 1));
             return true;
         }
-        let idle = self.hosts.iter().filter(|(_, host)| host.line.is_some());
+        let hosts = self.hosts.iter();
+        let idle = hosts.filter(|(_, host)| host.line.is_some() && host.count > MANY);
         let most = idle.max_by_key(|(_, host)| host.count);
         let most = most.map(|(address, _)| *address);
         self.turn = most.map(|address| (address, SAME_HOST));
@@ -228,8 +281,7 @@ impl State {
         self.leave_line(oldest);
         self.remove(oldest);
         if let Some(entry) = self.entries.get(oldest) {
-            entry.bell.rung.store(true, Ordering::Release);
-            entry.bell.waker.wake();
+            entry.bell.ring();
         }
         true
     }
@@ -258,7 +310,17 @@ impl State {
             self.link(last, |_, behind| *behind = Some(number));
         }
         let (before, behind) = (last, None);
-        self.stand(number, Stand::Idle { before, behind });
+        let since = self.next;
+        self.next += 1;
+        self.idle.insert(since, number);
+        self.stand(
+            number,
+            Stand::Idle {
+                since,
+                before,
+                behind,
+            },
+        );
     }
 
     /// Leaves it busy, if it was in line.
@@ -266,9 +328,15 @@ impl State {
         let Some(entry) = self.entries.get(number) else {
             return;
         };
-        let Stand::Idle { before, behind } = entry.stand else {
+        let Stand::Idle {
+            since,
+            before,
+            behind,
+        } = entry.stand
+        else {
             return;
         };
+        self.idle.remove(&since);
         if let Some(host) = self.hosts.get_mut(&entry.address) {
             host.line = host.line.and_then(|(first, last)| {
                 let first = if first == number { behind? } else { first };
@@ -287,7 +355,7 @@ impl State {
 
     fn link(&mut self, number: usize, change: impl FnOnce(&mut Option<usize>, &mut Option<usize>)) {
         if let Some(entry) = self.entries.get_mut(number)
-            && let Stand::Idle { before, behind } = &mut entry.stand
+            && let Stand::Idle { before, behind, .. } = &mut entry.stand
         {
             change(before, behind);
         }
@@ -323,6 +391,33 @@ mod tests {
     }
 
     #[test]
+    fn of_many_addresses_who_is_idle_for_longest_makes_room() {
+        let crowd = Arc::new(Crowd::new(100, 0));
+        let address = |number| IpAddr::from([10, 1, 0, number]);
+        // Two of each.
+        let mut places: Vec<_> = (0..100)
+            .map(|number| enter(&crowd, address(number / 2)))
+            .collect();
+        for place in &places {
+            place.is_busy();
+        }
+        assert!(crowd.enter(B).is_err(), "all are in use");
+        for (number, place) in places.iter().enumerate().rev() {
+            place.is_idle();
+            place.is_idle();
+            assert!(number > 0 || !place.is_dismissed());
+        }
+        for number in 0..50_u8 {
+            let newcomer = enter(&crowd, address(100 + number));
+            newcomer.is_busy();
+            let last = places.pop().expect("one more");
+            assert!(last.is_dismissed(), "{number}");
+            assert!(places.iter().all(|place| !place.is_dismissed()), "{number}");
+            std::mem::forget(newcomer);
+        }
+    }
+
+    #[test]
     fn those_in_use_stay() {
         let crowd = Arc::new(Crowd::new(2, 0));
         let (one, two) = (enter(&crowd, A), enter(&crowd, B));
@@ -349,6 +444,7 @@ mod tests {
         many.clear();
         assert_eq!(crowd.lock().count, 1);
         assert_eq!(crowd.lock().hosts.len(), 1);
+        assert_eq!(crowd.lock().large, 0);
     }
 
     #[test]
@@ -368,6 +464,17 @@ mod tests {
             Some(Over::Address(2)),
             "it did not count"
         );
+    }
+
+    #[test]
+    fn half_an_address_of_ipv6_is_a_whole_one() {
+        let crowd = Arc::new(Crowd::new(0, 2));
+        let address = |text: &str| text.parse().expect("an address");
+        let one = enter(&crowd, address("2001:db8::1"));
+        let _two = enter(&crowd, address("2001:db8::ffff:2"));
+        let _three = enter(&crowd, address("2001:db8::8000:0:0:3"));
+        let _other = enter(&crowd, address("2001:db8:0:1::1"));
+        assert!(one.is_dismissed());
     }
 
     #[test]
@@ -393,7 +500,8 @@ mod tests {
         assert!(two.is_dismissed() && !three.is_dismissed());
         drop((two, three));
         let state = crowd.lock();
-        assert!(state.hosts.is_empty() && state.count == 0);
+        assert!(state.hosts.is_empty() && state.idle.is_empty());
+        assert_eq!((state.count, state.large), (0, 0));
         assert_eq!(state.free.len(), state.entries.len());
     }
 }

@@ -16,7 +16,6 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::WRITE_TIMEOUT;
 use super::counts::End;
 use super::guest::Guest;
 use super::link::{Link, Rewound};
@@ -108,7 +107,7 @@ async fn talk(link: Link, begun: Bytes, again: Option<Again>, guest: &Guest) -> 
         turn.requests
     };
     // A peer that sends request after request and reads no answer meets no deadline of hyper's.
-    let socket = Patient::new(Rewound::new(begun, link), WRITE_TIMEOUT);
+    let socket = Patient::new(Rewound::new(begun, link), guest.site.terms);
     let flow = socket.flow();
     let service = guest.service(Arc::clone(&flow));
     let http1 = &guest.site.http1;
@@ -232,7 +231,7 @@ async fn wait(mut link: Link, mut begun: Bytes, making: Making, guest: &Guest) -
         return Next::Again(link, begun, again);
     }
     // Apart, as its state is large, and who waits has to be small.
-    match Box::pin(reply::send(link, again)).await {
+    match Box::pin(reply::send(link, again, guest.site.terms)).await {
         Ok(link) if begun.is_empty() => Next::Idle(link),
         Ok(link) => Next::Talk(link, begun),
         Err(end) => Next::Over(end),

@@ -9,11 +9,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::WRITE_TIMEOUT;
 use super::counts::End;
 use super::guest::Guest;
 use super::link::Link;
-use crate::patience::Patient;
+use crate::patience::{Patient, Terms};
 
 /// RFC 9113 3.4: what whoever speaks it begins with, and nobody else.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -41,7 +40,12 @@ pub(super) async fn is_begun(socket: &TcpStream, guest: &Guest) -> Result<bool, 
 
 /// Serves requests up to the end of the connection.
 pub(super) async fn serve(link: Link, guest: &Guest) -> End {
-    let socket = Patient::new(link, WRITE_TIMEOUT);
+    // Each answer has terms of its own; here anything will do.
+    let terms = Terms {
+        rate: 0,
+        ..guest.site.terms
+    };
+    let socket = Patient::new(link, terms);
     let flow = socket.flow();
     let service = guest.service(flow);
     let http2 = &guest.site.http2;
@@ -60,7 +64,8 @@ pub(super) async fn serve(link: Link, guest: &Guest) -> End {
             }
             let is_open = guest.exchange.is_open();
             let now = (is_open, guest.exchange.requests());
-            if now != std::mem::replace(&mut seen, now) {
+            let before = std::mem::replace(&mut seen, now);
+            if now != before {
                 if is_open {
                     guest.place.is_busy();
                 } else {
@@ -72,10 +77,14 @@ pub(super) async fn serve(link: Link, guest: &Guest) -> End {
                 };
                 deadline.as_mut().reset(Instant::now() + patience);
             }
-            match !is_open && deadline.as_mut().poll(cx).is_ready() {
-                true => Poll::Ready(None),
-                false => Poll::Pending,
+            if !is_open && deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
             }
+            Poll::Pending
+        });
+        let is_last = poll_fn(|_| match guest.exchange.leaves() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         });
         let end = tokio::select! {
             ended = ended => match (ended, leaves) {
@@ -90,6 +99,8 @@ pub(super) async fn serve(link: Link, guest: &Guest) -> End {
             },
             () = poll_fn(|cx| guest.place.poll_dismissed(cx)), if leaves.is_none() => End::Room,
             _ = stopped.wait_for(|stopped| *stopped), if leaves.is_none() => End::Closed,
+            // What is under way is answered here, and the next on another connection: behind a balancer, elsewhere.
+            () = is_last, if leaves.is_none() => End::Closed,
         };
         leaves = Some(end);
         deadline.as_mut().reset(Instant::now() + GOODBYE);

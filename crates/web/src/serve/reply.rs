@@ -11,13 +11,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::WRITE_TIMEOUT;
 use super::counts::End;
 use super::link::Link;
 use super::service::{Answer, Tracked};
 use crate::head;
 use crate::outgoing::Piece;
-use crate::patience::Patient;
+use crate::patience::{Patient, Terms};
 
 /// So many bytes or pieces are gathered for one write.
 const WRITE: usize = 256 << 10;
@@ -65,8 +64,8 @@ impl Again {
 }
 
 /// Sends it; the connection, if it goes on.
-pub(super) async fn send(link: Link, again: Again) -> Result<Link, End> {
-    let mut socket = Patient::new(link, WRITE_TIMEOUT);
+pub(super) async fn send(link: Link, again: Again, terms: Terms) -> Result<Link, End> {
+    let mut socket = Patient::new(link, terms);
     match write(&mut socket, again).await {
         Ok(true) => Ok(socket.into_inner()),
         Ok(false) => {

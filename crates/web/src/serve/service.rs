@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -14,9 +14,9 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::Service;
 
 use super::site::Site;
-use super::thrift;
+use super::{answers, thrift};
 use crate::api::PeerAddress;
-use crate::error::Refusal;
+use crate::error::{Elsewhere, Refusal};
 use crate::flv::Wish;
 use crate::outgoing::{Outgoing, Piece};
 use crate::patience::Flow;
@@ -33,6 +33,8 @@ pub(super) struct Exchange {
     /// Requests that are not answered, or not in whole.
     open: AtomicUsize,
     changed: AtomicWaker,
+    /// Another node is better asked next.
+    leaves: AtomicBool,
     turn: Mutex<Turn>,
 }
 
@@ -65,6 +67,16 @@ pub(super) struct Making {
 impl Exchange {
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether the next request is better asked of another node.
+    pub(super) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Acquire)
+    }
+
+    fn leave(&self) {
+        self.leaves.store(true, Ordering::Release);
+        self.changed.wake();
     }
 
     /// How many requests there were.
@@ -107,7 +119,7 @@ impl Service<Request<Incoming>> for Addressed {
             turn.made.take()
         };
         if let Some(made) = made {
-            return Reply::Now(Some(made));
+            return Reply::Now(Some(Box::new(made)));
         }
         let held = Held::new(&self.exchange);
         if let Some(over) = &self.over
@@ -121,7 +133,16 @@ impl Service<Request<Incoming>> for Addressed {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
             }
-            return Reply::Now(Some(answer.map(|body| Tracked { body, _held: held })));
+            if let Some(players) = &self.site.players {
+                players.cors.tell(request.headers(), answer.headers_mut());
+                // Pages, too, are to come again when they are told to.
+                let names = HeaderValue::from_static("Retry-After");
+                let exposed = header::ACCESS_CONTROL_EXPOSE_HEADERS;
+                answer.headers_mut().insert(exposed, names);
+            }
+            let in_pieces = !is_last_http1;
+            let answer = answer.map(|body| Tracked::new(body, in_pieces, held));
+            return Reply::Now(Some(Box::new(answer)));
         }
         if let Some(wish) = self.site.wish(&request) {
             self.exchange.turn().player = Some(wish);
@@ -139,10 +160,16 @@ impl Service<Request<Incoming>> for Addressed {
         }
         let head_only = request.method() == Method::HEAD;
         let closes = thrift::closes(request.headers());
+        let in_pieces = request.version() == Version::HTTP_2;
         let answered = self.site.routes.call(request);
+        let exchange = Arc::clone(&self.exchange);
         let answer = Box::pin(async move {
             match answered.await {
-                Ok(answer) => Outgoing::of(answer).map(|body| Tracked { body, _held: held }),
+                Ok(answer) if answer.extensions().get() == Some(&Elsewhere::All) => {
+                    exchange.leave();
+                    Outgoing::of(answer).map(|body| Tracked::new(body, in_pieces, held))
+                }
+                Ok(answer) => Outgoing::of(answer).map(|body| Tracked::new(body, in_pieces, held)),
                 Err(never) => match never {},
             }
         });
@@ -161,7 +188,7 @@ impl Service<Request<Incoming>> for Addressed {
 /// An answer to come.
 pub(super) enum Reply {
     /// It is there.
-    Now(Option<Answer>),
+    Now(Option<Box<Answer>>),
     /// It is made here.
     Alone(Pin<Box<dyn Future<Output = Answer> + Send>>),
     /// It is made here unless somebody takes it out of the exchange.
@@ -175,7 +202,10 @@ impl Future for Reply {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Now(answer) => answer.take().map_or(Poll::Pending, Poll::Ready).map(Ok),
+            Self::Now(answer) => match answer.take() {
+                Some(answer) => Poll::Ready(Ok(*answer)),
+                None => Poll::Pending,
+            },
             Self::Alone(answer) => answer.as_mut().poll(cx).map(Ok),
             Self::Shared(exchange) => {
                 let mut turn = exchange.turn();
@@ -214,7 +244,51 @@ impl Drop for Held {
 /// The body of an answer.
 pub(super) struct Tracked {
     body: Outgoing,
+    /// By HTTP/2, where somebody sees to it that they are taken.
+    in_pieces: bool,
+    /// What is there of it, and has not been handed over.
+    rest: Option<Piece>,
+    /// The length of what was handed over last.
+    handed: usize,
     _held: Held,
+}
+
+impl Tracked {
+    fn new(body: Outgoing, in_pieces: bool, held: Held) -> Self {
+        Self {
+            body,
+            in_pieces,
+            rest: None,
+            handed: 0,
+            _held: held,
+        }
+    }
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
+        // Who asks for more has seen the last of it taken, or as good as that.
+        let taken = std::mem::take(&mut self.handed);
+        if self.rest.is_none() {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Pending => {
+                    answers::starves(taken);
+                    return Poll::Pending;
+                }
+                ended => return ended,
+            };
+            match frame.into_data() {
+                Ok(piece) => self.rest = Some(piece),
+                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+            }
+        }
+        let piece = answers::cut(&mut self.rest, self.body.is_end_stream());
+        self.handed = piece.as_ref().map_or(0, Piece::len);
+        answers::waits(taken);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +296,7 @@ impl Tracked {
     /// One of no connection.
     pub(super) fn untracked(answer: Response<axum::body::Body>) -> Answer {
         let held = Held::new(&Arc::default());
-        Outgoing::of(answer).map(|body| Self { body, _held: held })
+        Outgoing::of(answer).map(|body| Self::new(body, false, held))
     }
 }
 
@@ -234,14 +308,23 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        match self.in_pieces {
+            true => self.poll_piece(cx),
+            false => Pin::new(&mut self.body).poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.as_ref().map_or(0, Piece::len) as u64;
+        if let Some(most) = hint.upper() {
+            hint.set_upper(most.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }

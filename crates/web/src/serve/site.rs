@@ -6,17 +6,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::Request;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use node::Watch;
 use tokio::sync::watch;
 
+use super::answers::Answers;
 use super::counts::Counts;
 use super::crowd::Crowd;
 use super::tls::Tls;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::flv::Wish;
+use crate::patience::Terms;
 
 /// The head of a request may be so long, and what is read ahead of a body as well.
 const MAX_HEAD: usize = 32 << 10;
@@ -41,8 +43,10 @@ pub(super) struct Site {
     pub(super) counts: Counts,
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
+    /// For those who take answers.
+    pub(super) terms: Terms,
     pub(super) http1: http1::Builder,
-    pub(super) http2: http2::Builder<TokioExecutor>,
+    pub(super) http2: http2::Builder<Answers>,
     pub(super) stopped: watch::Receiver<bool>,
 }
 
@@ -64,6 +68,13 @@ impl Site {
     }
 }
 
+pub(super) fn terms(config: &Config) -> Terms {
+    Terms {
+        patience: config.http.write_timeout,
+        rate: config.http.least_rate,
+    }
+}
+
 pub(super) fn http1(config: &Config) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -73,12 +84,12 @@ pub(super) fn http1(config: &Config) -> http1::Builder {
     builder
 }
 
-pub(super) fn http2(config: &Config) -> http2::Builder<TokioExecutor> {
+pub(super) fn http2(config: &Config) -> http2::Builder<Answers> {
     let streams = match config.https.streams {
         0 => None,
         most => Some(u32::try_from(most).unwrap_or(u32::MAX)),
     };
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Answers::new(terms(config)));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)

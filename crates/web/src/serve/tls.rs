@@ -1,5 +1,7 @@
 //! TLS on a new connection, for whoever gets it done in time.
 
+use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +11,13 @@ use futures::future::{Either, select};
 use rtmp::tls::ReloadingAcceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::counts::End;
-use super::crowd::Crowd;
 use super::guest::{Guest, dismissed};
 use super::link::Link;
+use super::turns::{Turn, Turns};
 use crate::error::Refusal;
 use crate::head;
 
@@ -37,8 +39,8 @@ const NO_TLS: Refusal = Refusal::fixed(
 pub(super) struct Tls {
     certificates: ReloadingAcceptor,
     patience: Duration,
-    /// Those who are not done.
-    under_way: Arc<Crowd>,
+    /// Those who have begun, and are not done.
+    turns: Arc<Turns>,
 }
 
 /// A connection that is ready, and whether HTTP/2 is spoken on it.
@@ -53,7 +55,7 @@ impl Tls {
         Self {
             certificates,
             patience,
-            under_way: Arc::new(Crowd::new(most, 0)),
+            turns: Arc::new(Turns::new(most, patience / 2)),
         }
     }
 
@@ -64,22 +66,16 @@ impl Tls {
 
     /// Has a handshake with whoever connected, unless it has to go before.
     pub(super) async fn handshake(&self, socket: TcpStream, guest: &Guest) -> Result<Secured, End> {
-        // Whoever is under way for longest makes room.
-        let Ok(turn) = self.under_way.enter(guest.peer.ip()) else {
-            return Err(End::Limit);
-        };
-        let shaken = Box::pin(timeout(self.patience, self.shake(socket)));
-        let too_many = Box::pin(select(
-            Box::pin(dismissed(&guest.place)),
-            Box::pin(dismissed(&turn)),
-        ));
+        let shaken = Box::pin(timeout(self.patience, self.shake(socket, guest.peer.ip())));
+        let too_many = Box::pin(dismissed(&guest.place));
         match select(shaken, too_many).await {
             Either::Left((shaken, _)) => shaken.unwrap_or(Err(End::TimedOut)),
             Either::Right(_) => Err(End::Room),
         }
     }
 
-    async fn shake(&self, mut socket: TcpStream) -> Result<Secured, End> {
+    async fn shake(&self, mut socket: TcpStream, address: IpAddr) -> Result<Secured, End> {
+        // Who says nothing takes nobody's turn.
         let mut first = [0];
         let peeked = socket.peek(&mut first).await;
         if peeked.map_err(|error| End::of_io(error.kind()))? == 0 {
@@ -89,7 +85,14 @@ impl Tls {
             drop(timeout(LINGER, say_no(&mut socket)).await);
             return Err(End::Protocol);
         }
-        match self.certificates.acceptor().accept(socket).await {
+        // Who waits for it costs a socket, of which there are not too many.
+        let turn = self.turns.wait(address).await;
+        let accepted = Box::pin(self.certificates.acceptor().accept(socket));
+        let accepted = match select(accepted, Box::pin(self.over(&turn))).await {
+            Either::Left((accepted, _)) => accepted,
+            Either::Right(_) => return Err(End::Room),
+        };
+        match accepted {
             Ok(stream) => {
                 let (_, state) = stream.get_ref();
                 let is_http2 = state.alpn_protocol() == Some(HTTP2);
@@ -100,6 +103,18 @@ impl Tls {
                 debug!(%error, "no TLS");
                 Err(End::of_io(error.kind()))
             }
+        }
+    }
+}
+
+impl Tls {
+    /// Returns once somebody is broken off.
+    async fn over(&self, turn: &Turn) {
+        let over = poll_fn(|cx| turn.poll_over(cx));
+        let long = Box::pin(sleep(self.turns.long()));
+        if let Either::Right(((), over)) = select(over, long).await {
+            self.turns.look();
+            over.await;
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cast::Cast;
 use crate::peer::PATIENCE;
-use crate::site::Site;
+use crate::site::{FAR, Site};
 
 #[tokio::test]
 async fn who_leaves_while_waiting_frees_its_place() {
@@ -47,4 +47,16 @@ async fn who_leaves_while_waiting_frees_its_place() {
     timeout(PATIENCE, waits).await.expect("the place is free");
     cast.next_part();
     second.heard("GET").await.playlist();
+}
+
+#[tokio::test]
+async fn who_waits_for_what_another_node_has_takes_a_place() {
+    let site = Site::with(&[], |web| web.http.waiting = 1);
+    let path = format!("/{FAR}/index.m3u8");
+    let mut first = site.peer().await;
+    first.send("GET", &path, "").await;
+    site.was_asked(1).await;
+    let full = site.peer().await.get(&path).await;
+    assert_eq!(full.refusal(), (503, "unavailable".to_owned()));
+    assert!(full.text().contains("http.waiting"), "{}", full.text());
 }

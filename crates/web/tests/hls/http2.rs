@@ -1,11 +1,12 @@
 //! Players that ask for everything on one connection, by HTTP/2.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use hls::Mode;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -15,19 +16,37 @@ use crate::peer::{PATIENCE, uris};
 use crate::site::Site;
 
 /// One connection.
-struct Sender(SendRequest<Body>);
+pub(crate) struct Sender(SendRequest<Body>);
 
 impl Sender {
     async fn connect(site: &Site) -> Self {
-        let socket = TcpStream::connect(site.http).await.expect("connects");
-        let spoken = handshake(TokioExecutor::new(), TokioIo::new(socket)).await;
+        Self::at(site.http).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        Self::with(address, &Builder::new(TokioExecutor::new())).await
+    }
+
+    async fn with(address: SocketAddr, builder: &Builder<TokioExecutor>) -> Self {
+        let socket = TcpStream::connect(address).await.expect("connects");
+        let spoken = builder.handshake(TokioIo::new(socket)).await;
         let (sender, connection) = spoken.expect("HTTP/2");
         tokio::spawn(connection);
         Self(sender)
     }
 
+    /// Waits until it is told that nothing more is answered on this connection.
+    pub(crate) async fn is_left(&mut self) {
+        let left = async {
+            while self.0.ready().await.is_ok() && !self.0.is_closed() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(PATIENCE, left).await.expect("in time");
+    }
+
     /// The answer to a request, to come.
-    fn ask(
+    pub(crate) fn ask(
         &self,
         method: &str,
         path: &str,
@@ -50,7 +69,7 @@ impl Sender {
     }
 }
 
-type Heard = Response<Vec<u8>>;
+pub(crate) type Heard = Response<Vec<u8>>;
 
 #[tokio::test]
 async fn both_ways_bring_the_same() {
@@ -93,7 +112,10 @@ async fn both_ways_bring_the_same() {
 async fn many_wait_on_one_connection_and_who_gives_up_frees_its_place() {
     const MANY: usize = 50;
     let mut cast = Cast::of(Mode::LowLatency, 9);
-    let site = Site::with(&[("live/a", cast.stream())], |web| web.http.waiting = MANY);
+    // An address alone has all but a fifth.
+    let site = Site::with(&[("live/a", cast.stream())], |web| {
+        web.http.waiting = MANY * 5 / 4;
+    });
     let player = Sender::connect(&site).await;
     let (msn, part) = cast.newest();
     let path = format!(
@@ -128,4 +150,55 @@ async fn many_wait_on_one_connection_and_who_gives_up_frees_its_place() {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.body(), text.as_bytes());
     }
+}
+
+/// The first segment of a playlist.
+fn segment(playlist: &str) -> String {
+    let name = playlist.lines().find(|line| !line.starts_with('#'));
+    format!("/live/a/{}", name.expect("a segment"))
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_reset_and_the_connection_stays() {
+    let cast = Cast::of(Mode::LowLatency, 9);
+    let site = Site::with(&[("live/a", cast.stream())], |web| {
+        web.http.write_timeout = Duration::from_millis(200);
+    });
+    let media = site.peer().await.get("/live/a/media.m3u8").await;
+    let path = segment(media.playlist());
+    let whole = site.peer().await.get(&path).await.body.len();
+    assert!(whole > 65_536, "more than is taken unasked");
+    for window in [0, 65_535] {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        let player = Sender::with(site.http, &builder).await;
+        let request = Request::get(format!("http://weir{path}")).body(Body::empty());
+        let answer = player.0.clone().send_request(request.expect("a request"));
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        sleep(Duration::from_millis(600)).await;
+        let begun = Instant::now();
+        let body = to_bytes(Body::new(answer.into_body()), usize::MAX);
+        let body = timeout(PATIENCE, body).await.expect("in time");
+        assert!(body.is_err(), "{window}: it came to an end");
+        assert!(begun.elapsed() < PATIENCE);
+        // The others on this connection have nothing to do with it.
+        assert_eq!(player.ask("HEAD", &path, &[]).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn who_takes_little_but_goes_on_gets_all_of_it() {
+    let cast = Cast::of(Mode::LowLatency, 9);
+    let site = Site::with(&[("live/a", cast.stream())], |web| {
+        web.http.write_timeout = Duration::from_secs(5);
+        web.http.least_rate = 1;
+    });
+    let media = site.peer().await.get("/live/a/media.m3u8").await;
+    let path = segment(media.playlist());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1000);
+    let player = Sender::with(site.http, &builder).await;
+    let heard = player.ask("GET", &path, &[]).await;
+    assert_eq!(*heard.body(), site.peer().await.get(&path).await.body);
 }

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use weir_web::{Check, Config, Server, Source};
 
 use crate::cast::Cast;
+use crate::http2::Sender;
 use crate::peer::{PATIENCE, Peer};
 use crate::site::Site;
 
@@ -96,6 +97,11 @@ async fn who_is_answered_by_a_node_that_leaves_asks_another_next() {
     let media = player.get("/live/a/media.m3u8").await;
     assert!(media.playlist().contains("#EXTINF:"));
     assert_eq!(media.header("connection"), None);
+    let mut other = Sender::at(server.addresses()[0].1).await;
+    assert_eq!(
+        other.ask("GET", "/live/a/media.m3u8", &[]).await.status(),
+        200
+    );
     let drain = tokio::spawn({
         let node = node.clone();
         async move { node.drain().await }
@@ -114,6 +120,9 @@ async fn who_is_answered_by_a_node_that_leaves_asks_another_next() {
     };
     let mut player = timeout(PATIENCE, told).await.expect("in time");
     player.is_left().await;
+    // By HTTP/2 that is said beside an answer, whatever it is.
+    other.ask("GET", "/live/a/media.m3u8", &[]).await;
+    other.is_left().await;
     timeout(PATIENCE, drain)
         .await
         .expect("in time")

@@ -20,6 +20,8 @@ pub(crate) struct Stub {
 }
 
 pub(crate) const TOKEN: &str = "s3cret";
+/// It never comes from where it is.
+pub(crate) const FAR: &str = "live/far";
 
 impl Source for Stub {
     fn node_id(&self) -> &str {
@@ -58,6 +60,9 @@ impl Source for Stub {
 
     async fn hls(&self, request: &Request) -> Result<Stream, Refused> {
         self.asked.lock().expect("no panic").push(request.clone());
+        if request.path == FAR {
+            std::future::pending::<()>().await;
+        }
         let in_query = request
             .query
             .split('&')

@@ -141,6 +141,8 @@ async fn nobody_waits_for_ever() {
         let answer = player.get(&format!("/live/a/{path}")).await;
         assert_eq!(answer.refusal().0, status, "{path}");
         assert_eq!(answer.header("retry-after").is_some(), retries, "{path}");
+        // Nothing comes of it elsewhere either, so nobody connects anew for it.
+        assert_eq!(answer.header("connection"), None, "{path}");
         let waited = begun.elapsed();
         let (least, most) = (
             Duration::from_secs(seconds),
@@ -238,4 +240,5 @@ async fn who_waits_is_told_when_the_server_stops() {
     stopped.expect("in time");
     assert_eq!(told.refusal(), (503, "unavailable".to_owned()));
     assert_eq!(told.header("retry-after"), Some("1"));
+    assert_eq!(told.header("connection"), Some("close"));
 }

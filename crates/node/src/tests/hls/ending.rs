@@ -1,5 +1,6 @@
 //! The end of a stream, and of the interest in it.
 
+use super::super::cluster::Cluster;
 use super::*;
 use crate::status::RefusalKind;
 
@@ -65,6 +66,83 @@ async fn the_next_stream_of_that_name_is_another() {
     let epochs = |view: &View| view.window().segments().map(|it| it.epoch()).max();
     assert!(epochs(&next) > epochs(&stream.now()));
     node.drain().await;
+}
+
+/// Asks for what has that name.
+async fn ask_for(node: &Node, name: Name) -> Stream {
+    let request = Request {
+        name: Some(name),
+        ..request("a", 1)
+    };
+    let asked = timeout(PATIENCE, node.hls(&request)).await;
+    asked.expect("in time").expect("it is there")
+}
+
+/// A window that ended, and the name of its last segment.
+async fn ended(stream: &Stream) -> (Arc<View>, Name) {
+    let ended = view(stream, "the end", |view| view.window().has_ended()).await;
+    let last = ended.window().segments().next_back().expect("one").name();
+    (ended, last)
+}
+
+/// Checks that a node, which tells of another publish, still has what it told of in the one before.
+async fn has_both(node: &Node, before: &View, last: Name) {
+    let next = ask(node, "a").await;
+    assert!(!next.now().window().has_ended(), "{:?}", next.now());
+    let left = ask_for(node, last).await;
+    let found = left.now().window().find(&last);
+    assert!(matches!(found, Answer::There(_)), "{found:?}");
+    let next = view(&next, "something", |view| view.window().is_playable()).await;
+    let epochs = |view: &View| view.window().segments().map(|it| it.epoch()).max();
+    assert!(epochs(&next) > epochs(before));
+    let newest = next.window().segments().next_back().expect("one").name();
+    let found = ask_for(node, newest).await.now();
+    assert_ne!(found.window().find(&newest), Answer::Gone);
+}
+
+#[tokio::test]
+async fn names_of_a_publish_stay_when_the_next_begins() {
+    let node = node(|config| config.publish.grace = Duration::ZERO).await;
+    let publisher = publish(&node, "a").await;
+    send(&publisher, 0..9).await;
+    let stream = ask(&node, "a").await;
+    publisher.finish().await.expect("said goodbye");
+    let (before, last) = ended(&stream).await;
+    until("the stream is over", async || {
+        node.health().await.active_streams == 0
+    })
+    .await;
+    // Somebody else told of what comes next.
+    let far = before.window().newest().expect("one").msn + 1000;
+    let waits = before.window().version(far, None);
+    assert_eq!(waits, Answer::Wait);
+    let waiting = stream.until(|_| None::<()>);
+    let again = async {
+        let again = publish(&node, "a").await;
+        send(&again, 0..9).await;
+        again
+    };
+    let (woken, _again) = tokio::join!(timeout(PATIENCE, waiting), again);
+    assert_eq!(woken, Ok(None), "asks anew");
+    has_both(&node, &before, last).await;
+    node.drain().await;
+}
+
+#[tokio::test]
+async fn an_edge_tells_of_the_next_publish_as_soon_as_it_hears_of_it() {
+    let cluster = Cluster::new(|_, config| config.publish.grace = Duration::ZERO).await;
+    let publisher = cluster.o1.publish("a").await;
+    send(&publisher, 0..9).await;
+    let edge = &cluster.e1.node;
+    let stream = ask(edge, "a").await;
+    view(&stream, "something", |view| view.window().is_playable()).await;
+    publisher.finish().await.expect("said goodbye");
+    let (before, last) = ended(&stream).await;
+    let again = cluster.o2.publish("a").await;
+    send(&again, 0..9).await;
+    cluster.e1.hears_of("a", "o2").await;
+    has_both(edge, &before, last).await;
+    cluster.drain().await;
 }
 
 #[tokio::test]

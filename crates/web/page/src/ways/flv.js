@@ -6,8 +6,6 @@ import { sources } from "../address.js";
 
 export const isPossible = () => mpegts.isSupported();
 
-mpegts.LoggingControl.applyConfig({ enableAll: false, enableError: false });
-
 const SETTINGS = {
   // What has come is played: nothing is held back, and nothing is fetched later.
   enableStashBuffer: false,
@@ -25,6 +23,7 @@ const RATE = 1.15;
 
 /** Plays until it cannot go on; as that of hls.js does. */
 export function play(video, address, ended) {
+  mpegts.LoggingControl.enableAll = address.debug;
   const url = sources(address)[address.way];
   const player = mpegts.createPlayer({ type: "flv", isLive: true, url }, SETTINGS);
   const errors = { fatal: 0, stalls: 0, other: 0, last: [] };

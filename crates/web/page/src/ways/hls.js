@@ -39,7 +39,9 @@ const SETTINGS = {
   lowLatencyMode: true,
   // What comes is fragmented MP4 already: a worker would only pass it on.
   enableWorker: false,
-  backBufferLength: 30,
+  // What was shown is left to the browser to throw away. Where hls.js does it while parts come in, it forgets which of
+  // them it has, and at the end of the segment it does not go on (1.7.4).
+  backBufferLength: Infinity,
   // How much farther behind it plays after each stall, in seconds.
   liveSyncOnStallIncrease: 0.25,
   // How fast it may play to come back to the distance from live that the playlist asks for.
@@ -71,8 +73,11 @@ const NO_DECODER = [
  * @param {(end: {kind: string, detail?: string, codecs?: string[]}) => void} ended told once
  */
 export function play(video, address, ended) {
-  const hls = new Hls(SETTINGS);
+  const hls = new Hls({ ...SETTINGS, debug: address.debug });
   hls.config.liveMaxLatencyDurationCount = MOST_BEHIND;
+  if (address.debug) {
+    globalThis.hls = hls;
+  }
   const errors = { fatal: 0, stalls: 0, other: 0, last: [] };
   const mendings = [];
   let isLive = true;

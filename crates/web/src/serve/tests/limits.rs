@@ -58,6 +58,10 @@ async fn where_all_are_in_use_others_are_told_and_probes_are_answered() {
         told.contains("\r\nretry-after: ") && told.contains("http.connections"),
         "{told}"
     );
+    // Pages may read it, and caches keep it from nobody else.
+    for header in ["access-control-allow-origin: *", "cache-control: no-store"] {
+        assert!(told.contains(&format!("\r\n{header}\r\n")), "{told}");
+    }
     for path in ["/health", "/ready"] {
         let mut probe = site.connect().await;
         probe.ask(path).await;

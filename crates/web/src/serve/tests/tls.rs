@@ -169,18 +169,36 @@ async fn a_handshake_has_a_deadline() {
 }
 
 #[tokio::test]
-async fn the_oldest_handshake_gives_way() {
-    let https = Https::start(|config| config.https.handshakes = 3);
-    let mut silent = Vec::new();
+async fn who_does_not_go_on_with_a_handshake_keeps_nobody_out() {
+    let https = Https::start(|config| {
+        config.https.handshakes = 3;
+        config.https.handshake_timeout = Duration::from_secs(2);
+    });
+    let (mut silent, mut slow) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         silent.push(https.site.connect().await);
+    }
+    // Who says nothing has no turn.
+    drop(https.secured(&[]).await);
+    for _ in 0..5 {
+        let mut peer = https.site.connect().await;
+        let sent = peer.socket.write_all(&[22, 3, 1, 2, 0]).await;
+        sent.expect("sends");
+        slow.push(peer);
     }
     let mut peer = Peer::new(https.secured(&[]).await);
     peer.ask("/health").await;
     assert_eq!(peer.answer().await.0, 200);
-    for peer in silent.into_iter().take(17) {
+    for peer in silent.into_iter().chain(slow) {
         assert_eq!(peer.closed().await, "");
     }
+}
+
+#[tokio::test]
+async fn more_handshakes_of_one_address_than_may_be_under_way_all_get_done() {
+    let https = Https::start(|config| config.https.handshakes = 3);
+    let all = (0..40).map(|_| https.secured(&["h2"]));
+    assert_eq!(join_all(all).await.len(), 40);
 }
 
 #[tokio::test]
