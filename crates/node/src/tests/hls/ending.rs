@@ -1,5 +1,7 @@
 //! The end of a stream, and of the interest in it.
 
+use ractor::rpc::CallResult;
+
 use super::super::cluster::Cluster;
 use super::*;
 use crate::status::RefusalKind;
@@ -169,5 +171,23 @@ async fn what_nobody_asks_for_any_more_is_not_packaged_and_takes_no_memory() {
         view.window().newest().is_some()
     })
     .await;
+    node.drain().await;
+}
+
+/// On one thread, so that the node sends both on before it hears that the stream is over.
+#[tokio::test]
+async fn who_is_sent_to_a_stream_that_is_just_ending_is_sent_to_the_next() {
+    let node = node(short).await;
+    let _publisher = publish(&node, "a").await;
+    tell(
+        &node,
+        Message::ToStream(key("a"), stream::Message::Stop("enough".to_owned())),
+    );
+    let asked = |reply| Message::Hls(key("a"), reply);
+    let answer = node.actor().call(asked, Some(PATIENCE)).await;
+    let Ok(CallResult::Success(answer)) = answer else {
+        panic!("an answer, of whatever kind: {:?}", answer.is_ok());
+    };
+    assert!(matches!(answer, Err(stream::Refusal::NotFound(_))));
     node.drain().await;
 }
