@@ -46,7 +46,7 @@ const READ: &str = r#"(() => {
     return [number, Date.now()];
 })()"#;
 
-/// Begins to publish such pictures, with sound, both without a gap: a browser would wait for a keyframe there.
+/// Begins to publish such pictures, with sound, both without a gap where they begin again.
 pub(crate) fn publish(urls: &[&str]) -> Encoder {
     let tags = Clip::of(CODED).tags;
     let frames = tags.iter().filter(|tag| tag.is_frame());

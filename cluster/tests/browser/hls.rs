@@ -96,7 +96,7 @@ fn cluster() -> Builder {
 
 /// A page that finds the stream there plays it as it should be.
 async fn plays_well(browser: &Browser, encoder: &Encoder, at: SocketAddr, time: Duration) {
-    let url = watch(at, "live/cam?debug");
+    let url = watch(at, "live/cam");
     // The first of them finds edges that have to fetch the stream. What else this machine does must not count.
     let mut first = f64::MAX;
     for _ in 0..3 {
