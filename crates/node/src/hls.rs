@@ -1,8 +1,8 @@
 //! A stream over HLS, as those see it who answer the requests of its viewers.
 //!
 //! A viewer asks for each part anew, so requests are many: they find the stream by its key without a word to any actor,
-//! and without a lock that viewers of other streams take ([`Table`]). Only the first request makes the stream's actor
-//! start to package it ([`Packager`](packager::Packager)), and it ends that when nobody has asked for long.
+//! and without a lock that viewers of other streams take (`hls/table.rs`). Only the first request makes the stream's actor
+//! start to package it (`hls/packager.rs`), and it ends that when nobody has asked for long.
 
 mod ask;
 mod entry;
