@@ -13,8 +13,6 @@ use crate::http::{Loaded, load};
 
 /// Longer than anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Players stay further behind than they must; else each hesitation of a busy machine would show.
-const SPARE: Duration = Duration::from_secs(1);
 /// From something that failed to the next try.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -222,7 +220,7 @@ impl Player {
             rest.get(..end)?.parse().ok().map(Duration::from_secs_f64)
         });
         let target = Duration::from_secs(playlist.target);
-        (playlist, told.unwrap_or(target * 3) + SPARE)
+        (playlist, told.unwrap_or(target * 3))
     }
 
     /// What there is at `path`, in the end.
