@@ -15,12 +15,8 @@ mod view;
 use std::net::SocketAddr;
 
 use hls::Name;
-use media::StreamKey;
-use rtmp::{Params, stream_path};
+use rtmp::Params;
 
-use crate::config::RESERVED_APPS;
-use crate::status::RefusalKind;
-use crate::watch::Refused;
 pub(crate) use ask::ask;
 pub(crate) use entry::Entry;
 pub use stage::{News, Stage, Stream};
@@ -51,17 +47,6 @@ pub struct Request {
 }
 
 impl Request {
-    fn key(&self) -> Result<StreamKey, Refused> {
-        let not_found = |sentence: String| Refused::new(RefusalKind::NotFound, sentence);
-        let key = StreamKey::parse(&stream_path(&self.path, ""));
-        let key = key.map_err(|error| not_found(error.to_string()))?;
-        if RESERVED_APPS.contains(&key.app()) {
-            let app = key.app();
-            return Err(not_found(format!("the app {app:?} is reserved")));
-        }
-        Ok(key)
-    }
-
     fn token(&self) -> Option<String> {
         let params = Params::parse(&self.query);
         let token = params.get("token").map(str::to_owned);

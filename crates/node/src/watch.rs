@@ -147,13 +147,7 @@ impl Carrier {
 impl Request {
     /// What it comes to, if it may be.
     pub(crate) fn check(&self, context: &Context) -> Result<Wanted, Refused> {
-        let not_found = |sentence: String| Refused::new(RefusalKind::NotFound, sentence);
-        let key = StreamKey::parse(&stream_path(&self.path, ""));
-        let key = key.map_err(|error| not_found(error.to_string()))?;
-        if RESERVED_APPS.contains(&key.app()) {
-            let app = key.app();
-            return Err(not_found(format!("the app {app:?} is reserved")));
-        }
+        let key = key(&self.path)?;
         let params = Params::parse(&self.query);
         let tracks = play::tracks(context, params.get("tracks"))
             .map_err(|why| Refused::new(RefusalKind::Invalid, why))?;
@@ -166,6 +160,18 @@ impl Request {
     pub(crate) fn shown(&self) -> String {
         play::shown(&self.path, "")
     }
+}
+
+/// The stream that a path of a URL means.
+pub(crate) fn key(path: &str) -> Result<StreamKey, Refused> {
+    let not_found = |sentence: String| Refused::new(RefusalKind::NotFound, sentence);
+    let key = StreamKey::parse(&stream_path(path, ""));
+    let key = key.map_err(|error| not_found(error.to_string()))?;
+    if RESERVED_APPS.contains(&key.app()) {
+        let app = key.app();
+        return Err(not_found(format!("the app {app:?} is reserved")));
+    }
+    Ok(key)
 }
 
 impl Refused {

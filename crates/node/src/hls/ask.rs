@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::node;
 use crate::status::RefusalKind;
 use crate::stream::Refusal;
-use crate::watch::Refused;
+use crate::watch::{self, Refused};
 
 /// So long a stream is waited for that is known to be somewhere.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(crate) async fn ask(
     node: &ActorRef<node::Message>,
     request: &Request,
 ) -> Result<Stream, Refused> {
-    let key = request.key()?;
+    let key = watch::key(&request.path)?;
     let token = request.token();
     if let Err(denied) = context.auth.check(Action::Play, &key, token.as_deref()) {
         context.metrics.auth("play", "denied");
