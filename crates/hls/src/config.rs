@@ -99,9 +99,10 @@ impl Config {
         }
     }
 
-    /// The target duration of playlists (`EXT-X-TARGETDURATION`), in whole seconds: no segment is
-    /// longer once rounded. Twice [`segment`](Self::segment), as GOPs may be that long.
-    pub fn target(&self) -> Duration {
+    /// No segment is longer, once rounded to whole seconds: twice [`segment`](Self::segment), as
+    /// GOPs may be that long. Once the first segment of a publish tells how long they are, the
+    /// target duration of its playlists is no longer than that takes.
+    pub fn longest_target(&self) -> Duration {
         let longest = self.bounded().segment * 2;
         Duration::from_secs(longest.as_secs() + u64::from(longest.subsec_nanos() > 0))
     }
@@ -119,7 +120,7 @@ mod tests {
                 segment,
                 ..Config::default()
             };
-            config.target().as_secs()
+            config.longest_target().as_secs()
         };
         assert_eq!([500, 600, 1000, 2000, 2100].map(target), [1, 2, 2, 4, 5]);
     }

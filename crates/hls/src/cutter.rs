@@ -5,6 +5,8 @@ mod layout;
 mod listing;
 mod pace;
 
+use std::collections::VecDeque;
+
 use media::{Configuration, Cut, MarkedTag, Marker, Segment};
 
 use crate::config::Config;
@@ -28,8 +30,9 @@ const BARE_PATIENCE: i64 = 300_000_000;
 /// From one frame to the next:
 ///
 /// - A segment begins with the keyframe that brings the last one nearest to its length, as far as
-///   can be told from the distance of the last two. If none comes for twice that length, it begins
-///   without.
+///   can be told from the distance of the last two, and before that where the next keyframe may
+///   come too late. If none comes for as long as a segment may be, it begins without: that is
+///   twice the length, and once the first segment is whole no longer than players are told then.
 /// - What needs another initialisation begins another segment: with the next picture if the
 ///   record of the main video track changed, else with the next keyframe. There is a discontinuity
 ///   then, and also where nothing came for longer than a segment.
@@ -83,7 +86,12 @@ struct Open {
     /// The time of the newest frame and of the newest keypoint.
     now: i64,
     keypoint: Option<i64>,
+    /// How far apart the last keypoints are.
+    gops: VecDeque<i64>,
 }
+
+/// So many distances of keypoints tell how late the next may come.
+const GOPS: usize = 16;
 
 /// What begins.
 enum Begin {
@@ -97,7 +105,7 @@ impl Cutter {
     pub fn new(config: &Config, numbering: &Numbering) -> Self {
         let config = config.bounded();
         let carried = numbering.carried.as_ref();
-        let pace = Pace::new(&config, carried.and_then(|carried| carried.part_target));
+        let pace = Pace::new(&config, carried);
         let listed = carried.map_or(0, |carried| numbering.msn.saturating_sub(carried.oldest));
         Self {
             listing: Listing::new(&config, listed),
@@ -150,6 +158,7 @@ impl Cutter {
             length: 0,
             now,
             keypoint: tag.keypoint.then_some(now),
+            gops: VecDeque::new(),
         });
         self.begin(
             Begin::Segment {
@@ -169,10 +178,7 @@ impl Cutter {
         let step = tick.now.saturating_sub(open.now);
         open.now = tick.now;
         // How far apart keypoints are; of the first nobody knows when the next will come.
-        let gop = tag.keypoint.then(|| {
-            let last = open.keypoint.replace(tick.now);
-            last.map_or(i64::MAX, |last| tick.now.saturating_sub(last))
-        });
+        let gop = tag.keypoint.then(|| open.keypoint(tick.now));
         let part = tick.now.saturating_sub(open.part);
         let length = open.reaches(tick.now, pace.longest_part()) - open.segment;
         if part <= 0 {
@@ -207,7 +213,9 @@ impl Cutter {
             let fits = gop >= pace.least_part || is_whole;
             let next = length.saturating_add(if gop >= pace.least_part { gop } else { part });
             let off = |length: i64| length.saturating_sub(pace.segment).saturating_abs();
-            if fits && off(length) <= off(next) {
+            // With pictures that come together with a scene the next may be as far as any was.
+            let latest = length.saturating_add(open.longest_gop());
+            if fits && (off(length) <= off(next) || latest > pace.longest_segment) {
                 return Some(Begin::Segment {
                     discontinuity: false,
                 });
@@ -245,6 +253,10 @@ impl Cutter {
             return None;
         };
         let discontinuity = discontinuity || self.layouts.change().is_some();
+        if open.segments == 1 {
+            let length = open.length + lasted;
+            self.pace.learn((!discontinuity).then_some(length));
+        }
         if open.segments > 0 {
             self.listing.push(open.length + lasted);
             self.msn = self.msn.saturating_add(1);
@@ -270,6 +282,24 @@ impl Cutter {
 }
 
 impl Open {
+    /// A keypoint comes: how far it is from the last; of the first nobody knows when the next will
+    /// come.
+    fn keypoint(&mut self, now: i64) -> i64 {
+        let Some(last) = self.keypoint.replace(now) else {
+            return i64::MAX;
+        };
+        let gop = now.saturating_sub(last);
+        if self.gops.len() == GOPS {
+            self.gops.pop_front();
+        }
+        self.gops.push_back(gop);
+        gop
+    }
+
+    fn longest_gop(&self) -> i64 {
+        self.gops.iter().copied().max().unwrap_or(0)
+    }
+
     /// Where the part ends if another begins at `now`. Where a frame is missing it ends before the
     /// next one comes, at the limit. Where so many are missing that the next part would have none,
     /// nothing tells of the rest.

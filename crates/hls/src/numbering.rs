@@ -25,6 +25,8 @@ pub struct Numbering {
 pub struct Carried {
     /// The number of the oldest segment that is still listed.
     pub oldest: u64,
+    /// The target duration, which gets no shorter as long as its segments are listed.
+    pub target: Duration,
     /// The part target, which must not change in a playlist.
     pub part_target: Option<Duration>,
 }
@@ -82,13 +84,14 @@ impl Numbering {
         let segment = &newest.segment;
         let has_parts = config.mode == Mode::LowLatency;
         let is_same =
-            segment.target == config.target() && segment.part_target.is_some() == has_parts;
+            segment.target <= config.longest_target() && segment.part_target.is_some() == has_parts;
         Self {
             msn: newest.msn.saturating_add(1),
             discontinuity: segment.discontinuity.saturating_add(1),
             not_before: Some(newest.end),
             carried: is_same.then_some(Carried {
                 oldest: segment.first_listed,
+                target: segment.target,
                 part_target: segment.part_target,
             }),
         }
@@ -141,7 +144,7 @@ mod tests {
                 version: 1,
                 date_time: 0,
                 independent: true,
-                target: config.target(),
+                target: Duration::from_secs(2),
                 part_target: Some(Duration::from_millis(210)),
             },
             end: 5 * SECOND,
@@ -149,21 +152,22 @@ mod tests {
         let next = Numbering::carry_on(&newest, &config);
         let carried = Carried {
             oldest: 7,
+            target: Duration::from_secs(2),
             part_target: Some(Duration::from_millis(210)),
         };
         assert_eq!((next.msn, next.discontinuity), (18, 4));
         assert_eq!(next.carried, Some(carried));
         assert_eq!(next.not_before, Some(5 * SECOND));
 
-        let longer = Config {
-            segment: Duration::from_secs(3),
+        let shorter = Config {
+            segment: Duration::from_millis(500),
             ..config.clone()
         };
         let whole = Config {
             mode: Mode::Fmp4,
             ..config
         };
-        for config in [longer, whole] {
+        for config in [shorter, whole] {
             let next = Numbering::carry_on(&newest, &config);
             assert_eq!((next.msn, next.carries_on()), (18, false));
             assert_eq!(next.not_before, Some(5 * SECOND));

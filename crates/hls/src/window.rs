@@ -50,6 +50,24 @@ pub(crate) struct Listed<'a> {
     pub(crate) exact: bool,
 }
 
+impl Listed<'_> {
+    /// Whether a segment is listed as a whole.
+    pub(crate) fn is_playable(&self) -> bool {
+        self.whole || self.segments.len() > 1
+    }
+
+    /// How long a segment may be. The first of a publish does not know: the second does, which has
+    /// begun once the first is listed as a whole.
+    pub(crate) fn target(&self) -> Duration {
+        let last = self.segments.last();
+        let next = self
+            .next
+            .filter(|next| last.is_some_and(|last| last.epoch == next.epoch));
+        next.or(last.copied())
+            .map_or(Duration::ZERO, |segment| segment.mark.target)
+    }
+}
+
 impl Window {
     /// The segments, oldest first.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
@@ -87,7 +105,7 @@ impl Window {
     /// of parts alone.
     pub fn is_playable(&self) -> bool {
         let listed = self.newest().and_then(|newest| self.listed(newest));
-        listed.is_some_and(|listed| listed.whole || listed.segments.len() > 1)
+        listed.is_some_and(|listed| listed.is_playable())
     }
 
     /// What `version` lists; `None` if its last part is not there.

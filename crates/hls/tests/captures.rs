@@ -7,7 +7,7 @@ use media::{EndReason, MarkedTag};
 use support::nodes::{Edge, Node, Served};
 use support::*;
 use testkit::hls::{lint, lint_later, lint_multivariant};
-use weir_hls::{Config, Mode, Numbering, Playlist, Variant};
+use weir_hls::{Answer, Config, Mode, Numbering, Playlist, Variant};
 
 /// Over and over, at later times: what was captured is a few seconds long.
 fn repeated(tags: &[Tag], times: u32) -> Vec<Tag> {
@@ -118,6 +118,10 @@ fn playlists_of_them_are_good_and_their_bytes_the_same_everywhere() {
                 node.package(|version, window| {
                     let playlist = Playlist::media(window, version, false).expect("it is there");
                     let text = playlist.text().to_owned();
+                    if window.version(version.msn, version.part) == Answer::Gone {
+                        assert!(!text.contains("#EXTINF"), "parts alone are for nobody");
+                        return;
+                    }
                     assert_eq!(lint(&text), [""; 0], "{name}: {text}");
                     let before = before.replace(text.clone());
                     let findings = before.map(|before| lint_later(&before, &text));

@@ -120,6 +120,93 @@ fn segments_begin_with_the_keyframe_nearest_to_their_length() {
     }
 }
 
+/// Pictures of 25 a second with keyframes at these, and then each so many.
+fn scenes(keyframes: &[u32], gop: u32, seconds: u32) -> Vec<Tag> {
+    let last = keyframes.last().copied().unwrap_or(0);
+    let is_key = |n: u32| {
+        keyframes.contains(&n) || n.checked_sub(last).is_some_and(|n| n.is_multiple_of(gop))
+    };
+    let picture = |n: u32| match is_key(n) {
+        true => keyframe(n * 40),
+        false => inter(n * 40),
+    };
+    let pictures = (0..seconds * 25).map(picture);
+    interleaved(headers(Some(25.0)), &[pictures.collect()])
+}
+
+/// The target durations that are told, in seconds, and whether all segments begin with a keyframe.
+fn targets(config: &Config, tags: Vec<Tag>) -> (Vec<u64>, bool) {
+    let tags = cut(config, tags);
+    check(config, &tags);
+    let (_, segments) = parts(&tags);
+    let independent = segments.iter().all(|(.., it)| it.independent);
+    let targets = segments.iter().map(|(.., it)| it.target.as_secs());
+    let mut targets: Vec<_> = targets.collect();
+    targets.dedup();
+    (targets, independent)
+}
+
+#[test]
+fn the_target_duration_is_that_of_the_first_segment() {
+    // Frames of a GOP at 25 a second; the first segment does not know its own.
+    for (gop, target) in [
+        (25, 2),
+        (50, 2),
+        (59, 2),
+        (60, 3),
+        (75, 3),
+        (85, 4),
+        (100, 4),
+    ] {
+        for mode in [Mode::LowLatency, Mode::Ts] {
+            let config = Config {
+                mode,
+                ..Config::default()
+            };
+            let (told, independent) = targets(&config, scenes(&[0], gop, 30));
+            let told_once: Vec<_> = if target == 4 {
+                vec![4]
+            } else {
+                vec![4, target]
+            };
+            assert_eq!((told, independent), (told_once, true), "{gop}");
+        }
+    }
+    let config = Config::default();
+    // Cut between keyframes; and cut short by another configuration, which tells nothing.
+    assert_eq!(targets(&config, scenes(&[0], 500, 30)), (vec![4], false));
+    let mut changes = scenes(&[0], 100, 30);
+    changes.insert(30, avc_header(30 * 40, 2));
+    assert_eq!(targets(&config, changes).0, [4]);
+}
+
+#[test]
+fn keyframes_that_come_with_scenes_begin_segments_before_the_next_may_be_too_late() {
+    let config = Config::default();
+    let scenes = scenes(&[0, 50, 68, 118, 128, 178, 228, 245, 295], 50, 40);
+    assert_eq!(targets(&config, scenes), (vec![4, 2], true));
+}
+
+#[test]
+fn the_target_duration_of_a_window_that_goes_on_grows_and_never_shrinks() {
+    let ring = ring();
+    let config = Config::default();
+    let mut told = Vec::new();
+    let mut numbering = Numbering::after_crash(None, NOW);
+    for (number, gop) in [50, 75, 25].into_iter().enumerate() {
+        let mut publisher = begin(&ring, number as u64 + 1, &config, &numbering);
+        push(&mut publisher, scenes(&[0], gop, 12));
+        drop(publisher);
+        numbering = Numbering::carry_on(&ring.newest_segment().expect("one"), &config);
+    }
+    let tags = all(&ring, media::Start::Window);
+    for tag in &tags {
+        told.extend(tag.segment().map(|it| it.target.as_secs()));
+    }
+    told.dedup();
+    assert_eq!(told, [4, 2, 3]);
+}
+
 #[test]
 fn a_gop_that_is_too_long_is_cut_between_keyframes() {
     for mode in [Mode::LowLatency, Mode::Fmp4] {

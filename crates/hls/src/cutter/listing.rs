@@ -23,7 +23,7 @@ impl Listing {
         let window = usize::try_from(config.window).unwrap_or(usize::MAX);
         let most = window.saturating_mul(4);
         let carried = usize::try_from(carried).unwrap_or(usize::MAX).min(most);
-        let target = i64::try_from(config.target().as_secs()).unwrap_or(i64::MAX);
+        let target = i64::try_from(config.longest_target().as_secs()).unwrap_or(i64::MAX);
         Self {
             // How long they are nobody tells: they stay until the list is long enough without.
             lengths: VecDeque::from(vec![0; carried]),

@@ -6,6 +6,7 @@ use media::Configuration;
 
 use super::SECOND;
 use crate::config::{Config, Mode};
+use crate::numbering::Carried;
 
 const MS: i64 = 1_000_000;
 
@@ -24,13 +25,22 @@ const LEAST: i64 = 85;
 /// Of what exceeds the target duration of segments this is rounded away.
 const ROUNDED: i64 = 450 * MS;
 
+/// Segments behind the first may be so much longer than it before the target does not hold them.
+const SLACK: i64 = 100 * MS;
+
 /// Frame rates outside are time bases and mistakes.
 const FRAME_RATES: std::ops::RangeInclusive<f64> = 1.0..=240.0;
 
 /// How long segments and parts are.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// Until the first segment is whole this is what holds any that may be cut; then what holds
+    /// those that are.
     pub(super) target: Duration,
+    /// What holds any segment that may be cut.
+    highest_target: Duration,
+    /// What is listed already is no longer than this.
+    least_target: Duration,
     pub(super) segment: i64,
     /// No segment gets longer.
     pub(super) longest_segment: i64,
@@ -46,10 +56,14 @@ pub(super) struct Pace {
 
 impl Pace {
     /// That of a publish of which no more is known than what it carries on from.
-    pub(super) fn new(config: &Config, carried: Option<Duration>) -> Self {
+    pub(super) fn new(config: &Config, carried: Option<&Carried>) -> Self {
         let segment = nanoseconds(config.segment);
+        let highest_target = config.longest_target();
+        let least_target = carried.map_or(Duration::ZERO, |carried| carried.target);
         let mut pace = Self {
-            target: config.target(),
+            target: highest_target,
+            highest_target,
+            least_target,
             segment,
             longest_segment: segment * 2 + ROUNDED,
             longest_gap: segment.max(SECOND),
@@ -59,10 +73,30 @@ impl Pace {
         };
         if config.mode == Mode::LowLatency {
             let blind = nanoseconds(config.part) * (100 + BLIND_LEEWAY) / 100;
+            let carried = carried.and_then(|carried| carried.part_target);
             let part = carried.map_or(blind, nanoseconds).clamp(MS, segment * 2);
             pace.set_part(part, 0);
+            // While the first segment is listed by its parts, the playlist stays as it was.
+            if !least_target.is_zero() {
+                pace.target = least_target;
+            }
         }
         pace
+    }
+
+    /// The first segment is whole: from now on none is longer than it, once rounded. So players
+    /// that go by the target duration reload as often as there is something new.
+    ///
+    /// If it ended for another reason than its length, it tells nothing of those to come.
+    pub(super) fn learn(&mut self, first: Option<i64>) {
+        let learned = first.map(|length| {
+            let seconds = (length.max(self.segment) + SLACK + SECOND / 2) / SECOND;
+            Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1))
+        });
+        let learned = learned.map_or(self.highest_target, |it| it.min(self.highest_target));
+        self.target = learned.max(self.least_target);
+        let longest = nanoseconds(self.target) + ROUNDED;
+        self.longest_segment = self.longest_segment.min(longest);
     }
 
     /// The publish begins: parts are made of whole frames, as far as anybody tells how long one

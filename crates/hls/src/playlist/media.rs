@@ -26,7 +26,7 @@ impl Playlist {
     pub fn media(window: &Window, version: Version, skip: bool) -> Option<Self> {
         let listed = window.listed(version)?;
         let last = *listed.segments.last()?;
-        let target = nanoseconds(last.mark.target);
+        let target = nanoseconds(listed.target());
         let lengths = Lengths::of(&listed);
         let skipped = match skip && !listed.ended {
             true => lengths.beyond(target.saturating_mul(SKIP_BOUNDARY)),
@@ -61,7 +61,7 @@ impl Playlist {
 
     fn head(&mut self, listed: &Listed<'_>, last: &Segment, skipped: usize) {
         let version = if skipped > 0 { SKIP_VERSION } else { VERSION };
-        let target = last.mark.target.as_secs();
+        let target = listed.target().as_secs();
         let times = |count: i64| i64::try_from(target).unwrap_or(0).saturating_mul(count);
         let part_target = last.mark.part_target.filter(|_| last.has_parts());
         self.line(format_args!("#EXTM3U"));

@@ -83,7 +83,9 @@ impl Window {
             None if segment.is_whole() => version_of(segment),
             part => return still_to_come(segment, part),
         };
-        match self.is_exact(version) {
+        // One that lists parts alone is for nobody: it does not know its target duration yet.
+        let listed = self.listed(version);
+        match listed.is_some_and(|listed| listed.exact && listed.is_playable()) {
             true => Answer::There(version),
             false => Answer::Gone,
         }
@@ -191,11 +193,11 @@ fn ahead<T>(last: &Segment, msn: u64, part: u32) -> Answer<T> {
 }
 
 /// Whether so many segments and parts come within the target duration, if they are as long as
-/// they are meant to be: segments half of it.
+/// they may be.
 fn within<T>(segment: &Segment, segments: u64, parts: u32) -> Answer<T> {
     let target = segment.mark.target.as_nanos();
     let part = segment.mark.part_target.map_or(0, |part| part.as_nanos());
-    let time = u128::from(segments) * target / 2 + u128::from(parts) * part;
+    let time = u128::from(segments) * target + u128::from(parts) * part;
     match time <= target {
         true => Answer::Wait,
         false => Answer::TooFar,

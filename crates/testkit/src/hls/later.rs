@@ -7,7 +7,8 @@ use super::{ROUNDED, SECOND};
 /// with the step from the one to the other (RFC 8216bis 6.2.1 and 6.2.2).
 ///
 /// A list that has nothing in common with the one before, and higher numbers, is that of a publish
-/// after a crash: it begins anew.
+/// after a crash: it begins anew. The target duration may grow, with the first complete segment of
+/// another publish.
 pub fn lint_later(before: &str, after: &str) -> Vec<String> {
     let (before, _) = MediaPlaylist::parse(before);
     let (after, _) = MediaPlaylist::parse(after);
@@ -33,7 +34,9 @@ pub fn lint_later(before: &str, after: &str) -> Vec<String> {
         begins_anew(&before, &after, &mut findings);
         return findings;
     }
-    if after.target != before.target {
+    if after.target < before.target
+        || after.target > before.target && !is_of_another_publish(&before, &after)
+    {
         findings.push("the target duration changed".to_owned());
     }
     if after.part_target != before.part_target {
@@ -43,11 +46,17 @@ pub fn lint_later(before: &str, after: &str) -> Vec<String> {
         findings.push("something is gone from the end".to_owned());
     }
     for (old, new) in common {
-        same_segment(old, new, &mut findings);
+        same_segment(old, new, after.target > before.target, &mut findings);
     }
     removal(&before, &after, &mut findings);
     reuse(&before, &after, &mut findings);
     findings
+}
+
+/// Whether the newest complete segment is behind another discontinuity than it was.
+fn is_of_another_publish(before: &MediaPlaylist, after: &MediaPlaylist) -> bool {
+    let newest = |list: &MediaPlaylist| list.complete().next_back().map(|it| it.discontinuity);
+    newest(before) < newest(after)
 }
 
 fn common<'a>(
@@ -61,7 +70,14 @@ fn common<'a>(
 }
 
 /// What was listed is still what it was.
-fn same_segment(old: &PlaylistSegment, new: &PlaylistSegment, findings: &mut Vec<String>) {
+///
+/// Where the target duration grew, parts are listed again that are near enough to the end now.
+fn same_segment(
+    old: &PlaylistSegment,
+    new: &PlaylistSegment,
+    target_grew: bool,
+    findings: &mut Vec<String>,
+) {
     let msn = old.msn;
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -87,7 +103,7 @@ fn same_segment(old: &PlaylistSegment, new: &PlaylistSegment, findings: &mut Vec
         let grows = old.uri.is_none() || new.parts.len() == old.parts.len();
         must(grows || old.parts.is_empty(), "the number of parts");
         must(
-            !old.parts.is_empty() || old.uri.is_none(),
+            !old.parts.is_empty() || old.uri.is_none() || target_grew,
             "the list of parts",
         );
     }

@@ -18,7 +18,7 @@ async fn nothing_is_packaged_until_somebody_asks_who_then_gets_a_full_window() {
         "{text}"
     );
     assert_eq!(first.mode(), ::hls::Mode::LowLatency);
-    assert_eq!(first.target(), Duration::from_secs(4));
+    assert_eq!(first.target(), Duration::from_secs(2));
     let begins = first.multivariant().expect("tracks");
     assert!(
         begins.text().contains("CODECS=\"avc1.64001F,mp4a.40.2\"")
