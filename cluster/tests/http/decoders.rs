@@ -19,7 +19,7 @@ async fn vlc_and_gstreamer_decode_hls_without_a_complaint() {
         // Who comes to a stream that is under way goes by its target duration, which is to be no
         // longer than segments are: VLC runs dry else, at each reload.
         testkit::wait::until("four segments", async || {
-            let listed = node.get("/live/cam/media.m3u8").await.text();
+            let listed = node.get("/live/cam/media.m3u8").await.body;
             (listed.matches("#EXTINF").count() >= 4).then_some(())
         })
         .await;
