@@ -109,8 +109,24 @@ async fn start(arguments: &Arguments) -> anyhow::Result<Arc<Cluster>> {
     for setting in &arguments.set {
         builder = builder.set(setting);
     }
+    needs(arguments)?;
     println!("starting …");
     Ok(Arc::new(builder.start().await))
+}
+
+/// What is missing is better said before anything runs.
+fn needs(arguments: &Arguments) -> anyhow::Result<()> {
+    weir_cluster::try_weir().map_err(anyhow::Error::msg)?;
+    let needed = [
+        ("setpriv", true),
+        ("haproxy", true),
+        ("etcd", arguments.etcd > 0),
+        ("ffmpeg", arguments.publish > 0),
+    ];
+    for (program, _) in needed.into_iter().filter(|(_, is_needed)| *is_needed) {
+        weir_cluster::find(program).map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
 }
 
 /// Lines that are typed. In a thread: who waits for a terminal cannot be told to stop.

@@ -25,7 +25,7 @@ mod service;
 mod viewer;
 
 pub use balancer::Balancer;
-pub use binary::weir;
+pub use binary::{try_weir, weir};
 pub use builder::Builder;
 pub use cluster::{Cluster, Side};
 pub use encoder::{Encoder, EncoderOptions, FfmpegEncoder, Sent};
@@ -36,4 +36,5 @@ pub use log::Log;
 pub use net::{Link, Network, Place, Traffic, Unavailable};
 pub use node::{Node, sum};
 pub use options::Options;
+pub use process::find;
 pub use viewer::{Frame, Seen, Viewer, ViewerOptions};

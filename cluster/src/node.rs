@@ -12,6 +12,7 @@ pub use self::metrics::sum;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::wait::within;
+use testkit::{Output, Program};
 
 use crate::http::{self, Request};
 use crate::service::Service;
@@ -169,8 +170,28 @@ impl Node {
         answer.unwrap_or_else(|| panic!("an answer at {path}; the log:\n{}", self.log.text()))
     }
 
+    /// What the command `weir` says with these arguments, if it asks this node.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn weir(&self, arguments: &[&str]) -> Output {
+        let mut command = self.place().command(weir());
+        command
+            .args(arguments)
+            .env("WEIR_API", format!("http://{}", self.http));
+        if let Some(key) = self.admin_key() {
+            command.env("WEIR_API_KEY", key);
+        }
+        Program::spawn(command).ended().await
+    }
+
+    /// What its API wants to be shown, if anything.
+    pub fn admin_key(&self) -> Option<&str> {
+        self.options.admin_key.as_deref()
+    }
+
     async fn ask(&self, request: Request<'_>) -> Option<Answer> {
-        let bearer = self.options.admin_key.as_deref();
+        let bearer = self.admin_key();
         http::ask(self.http, Request { bearer, ..request }).await
     }
 

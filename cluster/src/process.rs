@@ -138,11 +138,22 @@ pub(crate) fn run(command: &mut std::process::Command) -> String {
 
 /// Panics when a program is missing: that must not look like a fault of the node.
 pub(crate) fn demand(program: &str) {
+    if let Err(missing) = find(program) {
+        panic!("{missing}");
+    }
+}
+
+/// Whether a program that a cluster is made of is installed.
+///
+/// # Errors
+/// What to do where it is not.
+pub fn find(program: &str) -> Result<(), String> {
     // Where system programs are is not in everybody's path.
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders).any(|folder| folder.join(program).is_file());
-    assert!(
-        found,
-        "{program} has to be installed: scripts/setup does it (and /usr/sbin has to be in the path)"
-    );
+    match std::env::split_paths(&folders).any(|folder| folder.join(program).is_file()) {
+        true => Ok(()),
+        false => Err(format!(
+            "{program} has to be installed: scripts/setup does it (and /usr/sbin has to be in the path)"
+        )),
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::FutureExt;
+use tempfile::TempDir;
 use testkit::{Clip, Recipe};
 use weir_cluster::{Cluster, FfmpegEncoder, Link, Log, Viewer, ViewerOptions};
 
@@ -24,6 +25,8 @@ pub(crate) struct Stage {
     pub(crate) encoders: BTreeMap<String, FfmpegEncoder>,
     /// By stream key.
     pub(crate) viewers: BTreeMap<String, Vec<Viewer>>,
+    /// What is published, where there is no build folder to keep it in.
+    clips: Option<TempDir>,
 }
 
 impl Stage {
@@ -32,6 +35,7 @@ impl Stage {
             cluster,
             encoders: BTreeMap::new(),
             viewers: BTreeMap::new(),
+            clips: None,
         }
     }
 
@@ -105,12 +109,25 @@ impl Stage {
         if self.encoders.contains_key(key) {
             bail!("it is published already");
         }
+        weir_cluster::find("ffmpeg").map_err(anyhow::Error::msg)?;
+        let clip = self.clip()?;
         let place = self.cluster.place("encoder");
         let url = self.cluster.balancer().ingest_url(key);
-        let clip = Clip::of(Recipe::LONG);
         let encoder = FfmpegEncoder::start(&place, &clip.file, &[&url], PAUSE);
         self.encoders.insert(key.to_owned(), encoder);
         Ok(())
+    }
+
+    fn clip(&mut self) -> anyhow::Result<Clip> {
+        if testkit::try_target().is_some() {
+            return Ok(Clip::of(Recipe::LONG));
+        }
+        let folder = match self.clips.take() {
+            Some(folder) => folder,
+            None => tempfile::tempdir().context("no folder for what is published")?,
+        };
+        let folder = self.clips.insert(folder);
+        Ok(Clip::made_in(folder.path(), Recipe::LONG))
     }
 
     fn watch(&mut self, key: String, at: Option<&str>) -> anyhow::Result<()> {

@@ -11,12 +11,12 @@ const STREAMS: usize = 6;
 
 /// How many lines there are, whatever happens.
 pub(crate) fn height(cluster: &Cluster) -> usize {
-    // Balancer, etcd, two headings, a count of further streams, and a gap.
-    cluster.nodes().count() + STREAMS + 6
+    // Balancer, etcd, key, two headings, a count of further streams, and a gap.
+    cluster.nodes().count() + STREAMS + 7
 }
 
 pub(crate) fn lines(cluster: &Cluster, stage: &Stage, sample: &Sample) -> Vec<String> {
-    let mut lines = vec![balancer(cluster), etcd(cluster)];
+    let mut lines = vec![balancer(cluster), etcd(cluster), key(cluster)];
     lines.push(format!(
         "{:<5} {:<7} {:<10} {:<22} {:<22} {:>7} {:>5} {:>7} {:>5} {:>9} {:>7}",
         "node",
@@ -79,6 +79,14 @@ fn etcd(cluster: &Cluster) -> String {
         format!("etcd{member} {state} {url}")
     });
     members.collect::<Vec<_>>().join(", ")
+}
+
+/// What the nodes' API wants to be shown.
+fn key(cluster: &Cluster) -> String {
+    match cluster.nodes().find_map(weir_cluster::Node::admin_key) {
+        Some(key) => format!("WEIR_API_KEY={key} weir nodes --api http://…"),
+        None => "weir nodes --api http://…".to_owned(),
+    }
 }
 
 fn streams(stage: &Stage, sample: &Sample) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! A cluster that loses parts of itself: what viewers and encoders notice of it.
 
+mod asking;
 mod decoder;
 mod failover;
 mod first_play;

@@ -64,6 +64,14 @@ async fn ffmpeg_publishes_and_plays_over_tls() {
         "-",
     ]);
     node.plays(2).await;
+    // Told apart as connections alone.
+    for (metric, value) in [
+        ("weir_connections{protocol=\"rtmps\"}", 1.0),
+        ("weir_connections{protocol=\"rtmp\"}", 1.0),
+        ("weir_subscribers{protocol=\"rtmp\"}", 2.0),
+    ] {
+        node.metric_becomes(metric, value).await;
+    }
     Ffmpeg::Installed
         .publish_with(&clip.file, 4.0, &["-tls_verify", "0"], &url)
         .succeeded()

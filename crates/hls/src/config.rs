@@ -99,6 +99,12 @@ impl Config {
         }
     }
 
+    /// Segments that are as long as they should be are no longer, once rounded to whole seconds.
+    pub fn least_target(&self) -> Duration {
+        let segment = self.bounded().segment;
+        Duration::from_secs((segment + Duration::from_millis(500)).as_secs().max(1))
+    }
+
     /// No segment is longer, once rounded to whole seconds: twice [`segment`](Self::segment), as
     /// GOPs may be that long. Once the first segment of a publish tells how long they are, the
     /// target duration of its playlists is no longer than that takes.

@@ -31,8 +31,9 @@ const BARE_PATIENCE: i64 = 300_000_000;
 ///
 /// - A segment begins with the keyframe that brings the last one nearest to its length, as far as
 ///   can be told from the distance of the last two, and before that where the next keyframe may
-///   come too late. If none comes for as long as a segment may be, it begins without: that is
-///   twice the length, and once the first segment is whole no longer than players are told then.
+///   come too late. If none comes for as long as a segment may be, it begins without. That is
+///   twice the length; once the first segment is whole it is what players are told then, until
+///   keyframes that are farther apart show that this was too little.
 /// - What needs another initialisation begins another segment: with the next picture if the
 ///   record of the main video track changed, else with the next keyframe. There is a discontinuity
 ///   then, and also where nothing came for longer than a segment.
@@ -83,6 +84,8 @@ struct Open {
     number: u32,
     /// How long the parts before it are.
     length: i64,
+    /// Whether the segment began with a keypoint.
+    is_independent: bool,
     /// The time of the newest frame and of the newest keypoint.
     now: i64,
     keypoint: Option<i64>,
@@ -156,6 +159,7 @@ impl Cutter {
             part: now,
             number: 0,
             length: 0,
+            is_independent: false,
             now,
             keypoint: tag.keypoint.then_some(now),
             gops: VecDeque::new(),
@@ -221,8 +225,14 @@ impl Cutter {
                 });
             }
         }
-        let ahead = pace.part.unwrap_or(step);
-        if is_whole && length.saturating_add(ahead) > pace.longest_segment {
+        // At the end of a whole part, unless a keyframe is to come in time.
+        let whole = pace.part.unwrap_or(step);
+        let ahead = match open.expected_within(pace.longest_segment) {
+            true => step.min(whole),
+            false => whole,
+        };
+        let is_last = length.saturating_add(step.min(whole)) > pace.longest_segment;
+        if (is_whole || is_last) && length.saturating_add(ahead) > pace.longest_segment {
             return Some(Begin::Segment {
                 discontinuity: false,
             });
@@ -253,9 +263,11 @@ impl Cutter {
             return None;
         };
         let discontinuity = discontinuity || self.layouts.change().is_some();
-        if open.segments == 1 {
-            let length = open.length + lasted;
-            self.pace.learn((!discontinuity).then_some(length));
+        if open.segments == 1 && !discontinuity && open.is_independent && tag.keypoint {
+            self.pace.learn(open.length + lasted);
+        }
+        if open.segments > 0 && !open.is_independent {
+            self.pace.follow(open.longest_gop());
         }
         if open.segments > 0 {
             self.listing.push(open.length + lasted);
@@ -264,6 +276,7 @@ impl Cutter {
         }
         open.segments += 1;
         (open.segment, open.number, open.length) = (start, 0, 0);
+        open.is_independent = tag.keypoint;
         Some(Cut {
             msn: self.msn,
             part: 0,
@@ -294,6 +307,16 @@ impl Open {
         }
         self.gops.push_back(gop);
         gop
+    }
+
+    /// Whether the next keypoint, if it is as far from the last as that from the one before, comes
+    /// before the segment is longer than this.
+    fn expected_within(&self, longest: i64) -> bool {
+        let (Some(last), Some(gop)) = (self.keypoint, self.gops.back()) else {
+            return false;
+        };
+        let next = last.saturating_add(*gop);
+        (self.now..=self.segment.saturating_add(longest)).contains(&next)
     }
 
     fn longest_gop(&self) -> i64 {

@@ -95,4 +95,4 @@ pub use numbering::{Carried, LastKnown, Numbering};
 pub use packager::{Bounds, Packager};
 pub use playlist::{Playlist, Query, Variant};
 pub use segment::{Body, Init, Part, Segment};
-pub use window::{Answer, Found, Version, Window};
+pub use window::{ADVANCE, Answer, Found, Version, Window};

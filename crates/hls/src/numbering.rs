@@ -25,7 +25,7 @@ pub struct Numbering {
 pub struct Carried {
     /// The number of the oldest segment that is still listed.
     pub oldest: u64,
-    /// The target duration, which gets no shorter as long as its segments are listed.
+    /// The target duration, which gets no shorter as long as publishes carry on.
     pub target: Duration,
     /// The part target, which must not change in a playlist.
     pub part_target: Option<Duration>,
@@ -83,8 +83,10 @@ impl Numbering {
     pub fn carry_on(newest: &Newest, config: &Config) -> Self {
         let segment = &newest.segment;
         let has_parts = config.mode == Mode::LowLatency;
-        let is_same =
-            segment.target <= config.longest_target() && segment.part_target.is_some() == has_parts;
+        let targets = config.least_target()..=config.longest_target();
+        let is_same = targets.contains(&segment.target)
+            && segment.target.subsec_nanos() == 0
+            && segment.part_target.is_some() == has_parts;
         Self {
             msn: newest.msn.saturating_add(1),
             discontinuity: segment.discontinuity.saturating_add(1),

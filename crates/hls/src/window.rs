@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::segment::{Part, Progress, Segment};
 
-pub use wanted::{Answer, Found};
+pub use wanted::{ADVANCE, Answer, Found};
 
 /// All segments that there are to serve: those that playlists list, and those that they listed a
 /// while ago, for late comers. Cloning shares the segments.
@@ -62,7 +62,7 @@ impl Listed<'_> {
         let last = self.segments.last();
         let next = self
             .next
-            .filter(|next| last.is_some_and(|last| last.epoch == next.epoch));
+            .filter(|next| last.is_some_and(|last| next.mark.first_listed <= last.msn));
         next.or(last.copied())
             .map_or(Duration::ZERO, |segment| segment.mark.target)
     }

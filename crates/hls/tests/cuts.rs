@@ -173,11 +173,49 @@ fn the_target_duration_is_that_of_the_first_segment() {
         }
     }
     let config = Config::default();
-    // Cut between keyframes; and cut short by another configuration, which tells nothing.
+    // Cut between keyframes; cut short by another configuration, which tells nothing; and without
+    // a keyframe at first.
     assert_eq!(targets(&config, scenes(&[0], 500, 30)), (vec![4], false));
     let mut changes = scenes(&[0], 100, 30);
     changes.insert(30, avc_header(30 * 40, 2));
     assert_eq!(targets(&config, changes).0, [4]);
+    let mut late = headers(Some(25.0));
+    late.extend(scenes(&[0], 100, 30).split_off(43));
+    assert_eq!(targets(&config, late).0, [4]);
+}
+
+#[test]
+fn parts_of_any_length_leave_segments_that_begin_with_keyframes() {
+    for part in [100, 333, 500, 1000] {
+        for gop in [50, 52, 55, 57, 60, 80] {
+            let config = Config {
+                part: Duration::from_millis(part),
+                ..Config::default()
+            };
+            let (told, independent) = targets(&config, scenes(&[0], gop, 40));
+            assert!(independent, "{part} {gop}");
+            assert!(told.len() <= 2, "{part} {gop}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn the_target_duration_grows_where_keyframes_show_that_it_is_too_short() {
+    for mode in [Mode::LowLatency, Mode::Ts] {
+        let config = Config {
+            mode,
+            ..Config::default()
+        };
+        // One scene, and then four seconds each: one segment begins without a keyframe.
+        let tags = cut(&config, scenes(&[0, 45], 100, 60));
+        check(&config, &tags);
+        let (_, segments) = parts(&tags);
+        let told: Vec<_> = segments.iter().map(|it| it.2.target.as_secs()).collect();
+        assert_eq!(told[..4], [4, 2, 2, 4], "{told:?}");
+        assert!(told[4..].iter().all(|it| *it == 4));
+        let torn: Vec<_> = segments.iter().map(|it| it.2.independent).collect();
+        assert_eq!(torn.iter().filter(|it| !**it).count(), 1, "{torn:?}");
+    }
 }
 
 #[test]
@@ -191,18 +229,18 @@ fn keyframes_that_come_with_scenes_begin_segments_before_the_next_may_be_too_lat
 fn the_target_duration_of_a_window_that_goes_on_grows_and_never_shrinks() {
     let ring = ring();
     let config = Config::default();
-    let mut told = Vec::new();
     let mut numbering = Numbering::after_crash(None, NOW);
-    for (number, gop) in [50, 75, 25].into_iter().enumerate() {
-        let mut publisher = begin(&ring, number as u64 + 1, &config, &numbering);
-        push(&mut publisher, scenes(&[0], gop, 12));
+    // The second has a single keyframe, and ends before its first segment does.
+    for (number, (gop, seconds)) in (1..).zip([(50, 12), (500, 3), (75, 12), (25, 12)]) {
+        let mut publisher = begin(&ring, number, &config, &numbering);
+        push(&mut publisher, scenes(&[0], gop, seconds));
         drop(publisher);
         numbering = Numbering::carry_on(&ring.newest_segment().expect("one"), &config);
+        assert!(numbering.carries_on());
     }
     let tags = all(&ring, media::Start::Window);
-    for tag in &tags {
-        told.extend(tag.segment().map(|it| it.target.as_secs()));
-    }
+    let told = tags.iter().filter_map(|tag| tag.segment());
+    let mut told: Vec<_> = told.map(|it| it.target.as_secs()).collect();
     told.dedup();
     assert_eq!(told, [4, 2, 3]);
 }

@@ -124,7 +124,7 @@ fn what_is_to_come_is_waited_for_and_no_longer_than_a_target_duration() {
             part: Some(part),
         })
     };
-    // Parts of 200 ms: two are complete, and the target is two seconds.
+    // Parts of 200 ms: two are complete, and three seconds may be asked for.
     assert_eq!(
         newest(window),
         Version {
@@ -136,16 +136,16 @@ fn what_is_to_come_is_waited_for_and_no_longer_than_a_target_duration() {
         (open, Some(1), there(open, 1)),
         (open, Some(0), there(open, 0)),
         (open, Some(2), Answer::Wait),
-        (open, Some(11), Answer::Wait),
-        (open, Some(12), Answer::TooFar),
+        (open, Some(16), Answer::Wait),
+        (open, Some(17), Answer::TooFar),
         (open, Some(u32::MAX), Answer::TooFar),
         (open, None, Answer::Wait),
         (open + 1, None, Answer::Wait),
-        (open + 1, Some(9), Answer::Wait),
-        (open + 1, Some(10), Answer::TooFar),
+        (open + 1, Some(14), Answer::Wait),
+        (open + 1, Some(15), Answer::TooFar),
         (open + 2, None, Answer::Wait),
-        (open + 2, Some(0), Answer::Wait),
-        (open + 2, Some(1), Answer::TooFar),
+        (open + 2, Some(4), Answer::Wait),
+        (open + 2, Some(5), Answer::TooFar),
         (open + 3, None, Answer::TooFar),
         (u64::MAX, Some(0), Answer::TooFar),
         // The end of a segment is with its last part, and behind it comes the next.
@@ -176,7 +176,7 @@ fn what_is_to_come_is_waited_for_and_no_longer_than_a_target_duration() {
         (format!("1.1-{open}.m4s"), "wait"),
         (format!("1.1-{open}.1.m4s"), "there"),
         (format!("1.1-{open}.2.m4s"), "wait"),
-        (format!("1.1-{open}.12.m4s"), "too far"),
+        (format!("1.1-{open}.17.m4s"), "too far"),
         (format!("1.1-{next}.0.m4s"), "wait"),
         (format!("1.1-{second}.m4s"), "wait"),
         (format!("1.1-{third}.m4s"), "too far"),

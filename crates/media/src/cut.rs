@@ -54,8 +54,8 @@ pub struct Segment {
     pub date_time: i64,
     /// Whether a player may begin with it: its first tag is a keypoint.
     pub independent: bool,
-    /// No segment is longer than this once rounded to whole seconds. The same for all of an epoch
-    /// but the first, of which nobody knows how long it gets.
+    /// No segment is longer than this once rounded to whole seconds. It gets no
+    /// shorter in an epoch, but behind the first, of which nobody knows how long it gets.
     pub target: Duration,
     /// No part is longer than this, and none but the last of a segment is shorter than 85 % of
     /// it. The same for all of an epoch; `None` where segments are not cut into parts.

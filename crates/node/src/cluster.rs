@@ -27,8 +27,8 @@ use tracing::info;
 use crate::context::Context;
 use crate::node;
 use crate::status::{
-    Answer, Facts, Found, Node, Nodes, Question, Recorded, Refusal, RefusalKind, Served, Streams,
-    Subscriber, Subscribers, Why, explain,
+    Answer, Facts, Found, Node, Nodes, Question, Recorded, Refusal, RefusalKind, Served, Silent,
+    Streams, Subscriber, Subscribers, Why, explain,
 };
 use here::{Busy, Here};
 use listing::Listing;
@@ -186,7 +186,8 @@ impl Inner {
         Nodes {
             total: nodes.len(),
             nodes,
-            unreachable: asked.unreachable,
+            unreachable: asked.silent.names(),
+            unreachable_because: asked.silent.reasons(),
         }
     }
 
@@ -207,27 +208,28 @@ impl Inner {
         let (own, mut asked) = tokio::join!(self.here.all_served(), others);
         asked.add(own.map(Some));
         asked.look_for_parts();
-        let (records, unreachable) = (self.directory.streams(), asked.unreachable);
-        let (streams, total) =
-            merge::streams(asked.answers, &records, &unreachable, self.here.now());
+        let (records, silent) = (self.directory.streams(), asked.silent);
+        let (streams, total) = merge::streams(asked.answers, &records, &silent, self.here.now());
         Streams {
             streams,
             total,
-            unreachable,
+            unreachable: silent.names(),
+            unreachable_because: silent.reasons(),
         }
     }
 
     async fn stream(&self, key: &StreamKey) -> Result<Found, Refusal> {
         let (held, gathered) = tokio::join!(self.held(key), self.gather(key));
-        let (served, unreachable) = gathered;
+        let (served, silent) = gathered;
         let record = held.as_deref().map(|held| &held.record);
-        let stream = merge::stream(&served, record, &unreachable, self.here.now());
+        let stream = merge::stream(&served, record, &silent, self.here.now());
         match stream {
             Some(stream) => Ok(Found {
                 stream,
-                unreachable,
+                unreachable: silent.names(),
+                unreachable_because: silent.reasons(),
             }),
-            None => Err(self.not_found(key, &unreachable)),
+            None => Err(self.not_found(key, &silent)),
         }
     }
 
@@ -237,20 +239,21 @@ impl Inner {
         let (held, own, mut asked) = tokio::join!(self.held(key), own, others);
         asked.add(own);
         if held.is_none() && asked.answers.is_empty() {
-            return Err(self.not_found(key, &asked.unreachable));
+            return Err(self.not_found(key, &asked.silent));
         }
         let (subscribers, total) = merge::subscribers(asked.answers);
         Ok(Subscribers {
             stream_key: key.as_str().to_owned(),
             subscribers,
             total,
-            unreachable: asked.unreachable,
+            unreachable: asked.silent.names(),
+            unreachable_because: asked.silent.reasons(),
         })
     }
 
     async fn why(&self, key: &StreamKey) -> Why {
         let (held, gathered) = tokio::join!(self.held(key), self.gather(key));
-        let (mut served, unreachable) = gathered;
+        let (mut served, silent) = gathered;
         served.sort_by(|a, b| (a.part, &a.node).cmp(&(b.part, &b.node)));
         let recorded = held.map(|held| Recorded {
             node: held.record.node.to_string(),
@@ -272,16 +275,16 @@ impl Inner {
             similar,
             recorded,
             served: &served,
-            unreachable: &unreachable,
+            silent: &silent,
         })
     }
 
     /// What all nodes have of a stream, and who did not answer.
-    async fn gather(&self, key: &StreamKey) -> (Vec<Served>, Vec<String>) {
+    async fn gather(&self, key: &StreamKey) -> (Vec<Served>, Silent) {
         let others = self.ask_others::<Served>(Query::Why(key.clone()));
         let (own, mut asked) = tokio::join!(self.here.served(key), others);
         asked.add(own);
-        (asked.answers, asked.unreachable)
+        (asked.answers, asked.silent)
     }
 
     /// What the directory says of a key; what it last said, if it is out of reach.
@@ -316,8 +319,8 @@ impl Inner {
     }
 
     /// None of those who have answered knows of it.
-    fn not_found(&self, key: &StreamKey, unreachable: &[String]) -> Refusal {
-        if unreachable.iter().any(|node| node == self.here.id()) {
+    fn not_found(&self, key: &StreamKey, silent: &Silent) -> Refusal {
+        if silent.has(self.here.id()) {
             return self.here.busy().into();
         }
         let place = match self.others().len() {
@@ -325,8 +328,7 @@ impl Inner {
             others => format!("in this cluster of {} nodes", others + 1),
         };
         let key = key.as_str();
-        let sentence =
-            format!("nobody publishes {key} {place}; GET /api/v1/streams/{key}/why tells more");
+        let sentence = format!("nobody publishes {key} {place}; `weir why {key}` tells more");
         Refusal::new(RefusalKind::NotFound, sentence)
     }
 

@@ -13,6 +13,7 @@ use crate::hls;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::publishers::Publishers;
 use crate::stream::{Feuds, Numbers};
 
 /// Shared by everything in a node, and never changed.
@@ -29,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) feuds: Feuds,
     pub(crate) numbers: Arc<Numbers>,
     pub(crate) leave: Leave,
+    pub(crate) publishers: Arc<Publishers>,
     /// The streams that are packaged here.
     pub(crate) hls: Arc<hls::Table>,
     /// How many processors may run at once.
@@ -55,6 +57,7 @@ impl Context {
             feuds: Feuds::default(),
             numbers: Arc::default(),
             leave: Leave::default(),
+            publishers: Arc::default(),
             hls: Arc::default(),
             workers,
             config,

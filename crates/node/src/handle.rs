@@ -186,10 +186,12 @@ impl Node {
         } else {
             Err("the directory has not been reached since the start".to_owned())
         };
+        let relay = self.inner.context.membership.belongs();
         let headroom = self.inner.context.has_room();
         vec![
             ("listeners", listeners),
             ("directory", directory),
+            ("relay", relay),
             ("drain", drain),
             ("headroom", headroom),
         ]

@@ -19,7 +19,7 @@ use rtmp::Params;
 
 pub(crate) use ask::ask;
 pub(crate) use entry::Entry;
-pub use stage::{News, Stage, Stream};
+pub use stage::{Egress, News, Stage, Stream};
 pub(crate) use table::{Listed, Table};
 pub use view::View;
 

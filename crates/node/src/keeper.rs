@@ -16,6 +16,7 @@ use crate::config;
 use crate::context::Context;
 use crate::node;
 use crate::pump::Pump;
+use crate::trust;
 
 /// How often the load of this node is told.
 const TICK: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ pub(crate) enum Message {
     Tick,
     /// The node leaves: others may give it nothing new.
     Drain,
-    /// Its pump ended: the node has left the directory, or the pump panicked.
+    /// A pump of it ended: the node has left the directory, or the pump panicked.
     PumpEnded(Option<()>),
 }
 
@@ -55,6 +56,7 @@ pub(crate) struct State {
     place: Arc<Place>,
     draining: bool,
     _pump: Pump,
+    _trust: Pump,
 }
 
 impl Actor for Keeper {
@@ -75,8 +77,12 @@ impl Actor for Keeper {
         } = arguments;
         let changes = context.membership.directory.changes();
         let listener = myself.clone();
-        let pump = Pump::reporting(listen(changes, myself), move |end| {
+        let pump = Pump::reporting(listen(changes, myself.clone()), move |end| {
             drop(listener.cast(Message::PumpEnded(end)));
+        });
+        let keeper = myself.clone();
+        let trust = Pump::reporting(trust::look(Arc::clone(&context)), move |end| {
+            drop(keeper.cast(Message::PumpEnded(end)));
         });
         let state = State {
             context,
@@ -84,6 +90,7 @@ impl Actor for Keeper {
             place,
             draining,
             _pump: pump,
+            _trust: trust,
         };
         state.announce();
         // What happened before it listened.
@@ -105,7 +112,7 @@ impl Actor for Keeper {
                 state.announce();
             }
             Message::PumpEnded(Some(())) => {}
-            Message::PumpEnded(None) => return Err("the keeper's pump panicked".into()),
+            Message::PumpEnded(None) => return Err("a pump of the keeper panicked".into()),
         }
         Ok(())
     }

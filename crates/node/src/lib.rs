@@ -40,6 +40,7 @@ mod metrics;
 mod node;
 mod pace;
 mod peer;
+mod publishers;
 mod pull;
 mod pump;
 mod relay_server;
@@ -50,6 +51,7 @@ mod subscriber;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod trust;
 mod warm;
 pub mod watch;
 mod websocket;

@@ -11,6 +11,7 @@ use crate::auth::Identity;
 use crate::config::Config;
 use crate::handle::StartError;
 use crate::pull::Clocks;
+use crate::trust::Trust;
 
 /// A node that does not answer within this is taken for dead by those who have a reason to.
 pub(crate) const PROBE: Duration = Duration::from_millis(500);
@@ -38,6 +39,8 @@ pub(crate) struct Relay {
     pub(crate) tuning: Tuning,
     /// What is known of their clocks.
     pub(crate) clocks: Clocks,
+    /// Whether they believe this node.
+    pub(crate) trust: Trust,
 }
 
 impl Membership {
@@ -66,6 +69,7 @@ impl Membership {
                 auth,
                 tuning,
                 clocks: Clocks::default(),
+                trust: Trust::default(),
             })
         };
         let directory = match directory {
@@ -88,6 +92,14 @@ impl Membership {
     /// This node.
     pub(crate) fn me(&self) -> &NodeId {
         self.directory.node()
+    }
+
+    /// Whether this node belongs to its cluster, or why not.
+    pub(crate) fn belongs(&self) -> Result<(), String> {
+        match &self.relay {
+            Some(relay) => relay.trust.belongs(),
+            None => Ok(()),
+        }
     }
 
     /// What others may know of an identity.

@@ -138,6 +138,11 @@ impl Metrics {
         counter!("weir_hls_torn_total", "reason" => reason).increment(1);
     }
 
+    /// Somebody watches of whom no note can be taken.
+    pub(crate) fn hls_uncounted(&self) {
+        counter!("weir_hls_uncounted_total").increment(1);
+    }
+
     /// A tag was left out for a player.
     pub(crate) fn left_out(&self, reason: Reason) {
         match reason {
@@ -209,6 +214,11 @@ impl Metrics {
     /// The clocks of so many nodes differ from ours.
     pub(crate) fn clocks(&self, differ: usize) {
         gauge!("weir_clock_differences").set(differ as f64);
+    }
+
+    /// So many nodes do not believe this one, or are not believed.
+    pub(crate) fn distrust(&self, nodes: usize) {
+        gauge!("weir_relay_distrust").set(nodes as f64);
     }
 
     /// A play of a stream was refused since it was looked for in vain a moment ago.
@@ -289,6 +299,10 @@ fn describe() {
         "weir_clock_differences",
         "Nodes whose clocks differ from this one's by more than a second"
     );
+    describe_gauge!(
+        "weir_relay_distrust",
+        "Nodes that do not believe this one, or are not believed by it"
+    );
     describe_counter!(
         "weir_lookups_spared_total",
         "Plays of streams that were looked for in vain a moment ago"
@@ -296,6 +310,10 @@ fn describe() {
     describe_counter!(
         "weir_hls_torn_total",
         "Segments that were not made: too large, or their packager too slow"
+    );
+    describe_counter!(
+        "weir_hls_uncounted_total",
+        "Requests of viewers over HLS beyond those of a stream that are told apart"
     );
     describe_gauge!("weir_draining", "1 while the node drains");
     describe_gauge!(

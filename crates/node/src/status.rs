@@ -6,6 +6,7 @@
 mod node;
 mod question;
 mod served;
+mod silent;
 mod sketch;
 mod snapshot;
 mod stream;
@@ -19,12 +20,14 @@ pub use question::{
     Warm,
 };
 pub use served::Part;
+pub use silent::{REFUSED, by_reason};
 pub use stream::{Found, State, Stream, Streams};
 pub use subscriber::{Subscriber, Subscribers};
 pub use time::{Timestamp, TimestampError};
 pub use why::{Why, WhyNode};
 
 pub(crate) use served::{Served, best, read_name, served, subscribers};
+pub(crate) use silent::{Silent, why_silent};
 pub(crate) use sketch::read as read_sketch;
 pub(crate) use snapshot::{Place, Publish, StreamSnapshot, Subscribed};
 pub(crate) use why::{Facts, Recorded, explain};

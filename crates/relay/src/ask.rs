@@ -15,6 +15,9 @@ pub struct Release {
     pub identity: Vec<u8>,
     /// Where the newcomer publishes from.
     pub publisher: String,
+    /// Asks only whether the origin would: nothing changes there. One that would says that there is a
+    /// [window](Released::window); one of an earlier release lets go, and says that there is none.
+    pub only_asks: bool,
 }
 
 /// What the newcomer needs to carry on.

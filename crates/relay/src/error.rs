@@ -138,6 +138,19 @@ impl Error {
         matches!(self, Self::Refused(_) | Self::NotAdmitted { .. })
     }
 
+    /// Whether one of the two does not believe that the other is a node of its cluster: their settings, or their
+    /// clocks, differ, and that does not pass by itself.
+    #[must_use]
+    pub fn is_distrust(&self) -> bool {
+        match self {
+            Self::Impostor { .. } | Self::Tls { .. } => true,
+            Self::NotAdmitted { reason, .. } => {
+                !matches!(reason, NotAdmitted::Replay | NotAdmitted::Busy)
+            }
+            _ => false,
+        }
+    }
+
     /// Its name in metrics: `"connect"`.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -108,6 +108,9 @@ enum Failure {
     /// It could not be done.
     #[error("{0}")]
     Failed(String),
+    /// There is nothing of that name, and this is what the node says to it.
+    #[error("{0}")]
+    Nothing(String),
 }
 
 /// Does it, and says how it went.
@@ -121,18 +124,27 @@ pub(crate) fn run(command: &Command) -> ExitCode {
     };
     match done {
         Ok(text) => {
-            // Whoever reads may have seen enough.
-            drop(std::io::stdout().write_all(text.as_bytes()));
+            print(&text);
             ExitCode::SUCCESS
         }
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            match failure {
-                Failure::Usage(_) => ExitCode::from(WRONG),
-                Failure::Failed(_) => ExitCode::FAILURE,
-            }
+        Err(Failure::Nothing(text)) => {
+            print(&text);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Failed(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::from(WRONG)
         }
     }
+}
+
+fn print(text: &str) {
+    // Whoever reads may have seen enough.
+    drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
 /// What there is to print in the end.
@@ -155,7 +167,13 @@ async fn obey(
         }
         Command::Why { key, .. } => {
             let path = format!("/api/v1/streams/{}/why", encoded(key));
-            shown(json, client.get(&path).await?, |why: Why| show::why(&why))
+            let answer = client.get(&path).await?;
+            let is_known = answer.get("state").is_some();
+            let text = shown(json, answer, |why: Why| show::why(&why))?;
+            match is_known {
+                true => Ok(text),
+                false => Err(Failure::Nothing(text)),
+            }
         }
         Command::Stop { key, .. } => {
             let path = format!("/api/v1/streams/{}/stop", encoded(key));

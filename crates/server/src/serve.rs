@@ -93,8 +93,17 @@ async fn run(sources: &Sources, loaded: &Loaded, release: Release) -> anyhow::Re
     let config = &loaded.settings.node.node;
     let leave = async {
         let limit = config.drain_timeout.saturating_add(DRAIN_SLACK);
-        if tokio::time::timeout(limit, node.drain()).await.is_err() {
-            warn!("the drain took too long");
+        let farewell = config.farewell();
+        let elsewhere = async {
+            tokio::time::sleep(farewell.delay).await;
+            web.leave(farewell.window);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            drained = tokio::time::timeout(limit, node.drain()) => if drained.is_err() {
+                warn!("the drain took too long");
+            },
+            () = elsewhere => {}
         }
         // Until here, /ready said why there is no new work.
         web.stop().await;

@@ -125,6 +125,26 @@ fn where_nobody_listens_the_sentence_says_what_to_do() {
 }
 
 #[test]
+fn a_port_that_is_not_the_api_s_is_named_as_such() {
+    let node = Node::start();
+    let rtmp = node.rtmp.to_string();
+    for args in [
+        &["status"][..],
+        &["nodes"],
+        &["streams"],
+        &["why", "live/cam"],
+    ] {
+        let (code, out, err) = node.ask(&[args, &["--api", &rtmp]].concat());
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{args:?}: {err}");
+        assert!(
+            err.starts_with("error: ") && err.contains(&rtmp) && err.contains("--api URL"),
+            "{err}"
+        );
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_told_apart() {
     let folder = tempfile::tempdir().expect("a folder");
     for args in [
@@ -136,6 +156,8 @@ fn wrong_usage_is_told_apart() {
         &["nodes", "--frobnicate"],
         &["nodes", "--api", "https://node:8080"],
         &["nodes", "--api", "http://"],
+        &["nodes", "--api", "127.0.0.1:99999"],
+        &["status", "--api", "http://[::1"],
     ] {
         let (code, out, err) = said(weir(folder.path(), args));
         assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {err}");
@@ -161,11 +183,13 @@ fn a_node_without_streams() {
     assert!(status.contains("ready for new work\n1 node, 0 streams (0 live), 0 viewers\n"));
     let json: Value = serde_json::from_str(&node.asked(&["nodes", "--json"])).expect("JSON");
     assert_eq!(json["nodes"][0]["id"], "node-1");
-    let why = node.asked(&["why", "cam"]);
-    assert!(
-        why.starts_with("Nobody publishes live/cam on node-1"),
-        "{why}"
-    );
+    // That is an answer, and nothing of that name: scripts see it by the code.
+    for args in [&["why", "cam"][..], &["why", "cam", "--json"]] {
+        let (code, why, err) = node.ask(args);
+        assert_eq!((code, err.as_str()), (Some(1), ""), "{args:?}");
+        let words = "Nobody publishes live/cam on node-1";
+        assert!(why.contains(words), "{why}");
+    }
 
     let (code, out, err) = node.ask(&["stop", "cam"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
@@ -223,6 +247,26 @@ fn a_node_with_a_key_wants_it() {
     assert_eq!(with(&["nodes", "--key", "sesame"], &[]).0, Some(0));
     for name in ["WEIR_API_KEY", "WEIR_AUTH__ADMIN_KEY"] {
         assert_eq!(with(&["status"], &[(name, "sesame")]).0, Some(0), "{name}");
+    }
+}
+
+#[test]
+fn a_node_whose_api_is_elsewhere_says_so() {
+    let node = Node::start_with(&["--admin.listen", "127.0.0.1:0"]);
+    for args in [
+        &["status"][..],
+        &["nodes"],
+        &["streams"],
+        &["why", "cam"],
+        &["stop", "cam"],
+        &["drain"],
+    ] {
+        let (code, out, err) = node.ask(args);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{args:?}: {err}");
+        assert!(
+            err.contains("has its API elsewhere") && err.contains("admin.listen"),
+            "{args:?}: {err}"
+        );
     }
 }
 

@@ -165,9 +165,17 @@ impl Clip {
     /// # Panics
     /// When ffmpeg cannot make it.
     pub fn of(recipe: Recipe) -> Self {
-        let arguments = recipe.arguments(&recipe.seconds.to_string());
         let folder = target().join("testkit-cache");
         fs::create_dir_all(&folder).expect("the build folder can be written");
+        Self::made_in(&folder, recipe)
+    }
+
+    /// The clip of a recipe in a folder, made if it is not there yet.
+    ///
+    /// # Panics
+    /// When ffmpeg cannot make it.
+    pub fn made_in(folder: &Path, recipe: Recipe) -> Self {
+        let arguments = recipe.arguments(&recipe.seconds.to_string());
         let file = folder.join(format!(
             "{}-{:08x}.flv",
             recipe.name,

@@ -34,7 +34,7 @@ pub mod wait;
 pub use capture::Capture;
 pub use clip::{Clip, Recipe};
 pub use ffmpeg::Ffmpeg;
-pub use folders::{captures, target};
+pub use folders::{captures, target, try_target};
 pub use packets::{Packet, Packets};
 pub use peer::{Heard, Peer, Status};
 pub use program::{Output, Program};

@@ -23,10 +23,10 @@ use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header, request};
 use axum::response::{IntoResponse, Response};
 use node::hls;
-use tokio::sync::watch;
 
 use crate::api::{PeerAddress, bearer};
 use crate::error::{Elsewhere, Refusal};
+use crate::phase::Phases;
 use crate::routes::{Shared, Source};
 use counts::Counts;
 pub(crate) use path::Asked;
@@ -52,7 +52,7 @@ const OVER: Refusal = Refusal::fixed(StatusCode::NOT_FOUND, "not_found", "this s
 pub(crate) struct Desk {
     counts: Counts,
     places: Places,
-    stopped: watch::Receiver<bool>,
+    phases: Phases,
 }
 
 /// A request that is understood.
@@ -66,11 +66,11 @@ struct Inquiry<'a> {
 
 impl Desk {
     /// One where so many may wait at a time, 0 any number, until the server stops.
-    pub(crate) fn new(waiting: usize, stopped: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(waiting: usize, phases: Phases) -> Self {
         Self {
             counts: Counts::new(),
             places: Places::new(waiting),
-            stopped,
+            phases,
         }
     }
 }
@@ -96,12 +96,11 @@ pub(crate) async fn answer<S: Source>(
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
                 HeaderValue::from_static(EXPOSED),
             );
-            let mut stopped = desk.stopped.clone();
             tokio::select! {
                 biased;
                 answered = serve(shared, asked, &parts) => answered,
                 // Whoever waits asks the next node.
-                _ = stopped.wait_for(|stopped| *stopped) => Err(LEAVING),
+                () = desk.phases.stopped() => Err(LEAVING),
             }
         }
         _ => Err(Refusal::METHOD_NOT_ALLOWED),

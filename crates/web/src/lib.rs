@@ -24,6 +24,7 @@ mod outgoing;
 mod page;
 mod patience;
 mod percent;
+mod phase;
 mod routes;
 mod serve;
 

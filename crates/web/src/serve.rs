@@ -19,6 +19,7 @@ mod turns;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ use self::tls::Tls;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::hls::Desk;
+use crate::phase::{Phase, Phases};
 use crate::routes::{Face, Source, router};
 
 /// Requests under way when the server stops may take this long.
@@ -56,7 +58,7 @@ const RESERVE: usize = 64;
 pub struct Server {
     addresses: Vec<(&'static str, SocketAddr)>,
     listeners: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
 
 impl Server {
@@ -66,14 +68,14 @@ impl Server {
     ///
     /// An address that cannot be listened at, or a certificate that cannot be used.
     pub fn start<S: Source>(config: &Config, source: Arc<S>) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(false);
+        let (phase, phases) = Phases::new();
         let mut server = Self {
             addresses: Vec::new(),
             listeners: JoinSet::new(),
-            stop,
+            phase,
         };
         let cors = Arc::new(Cors::new(&config.http.allow_origins));
-        let desk = Arc::new(Desk::new(config.http.waiting, stopped.clone()));
+        let desk = Arc::new(Desk::new(config.http.waiting, phases.clone()));
         let public = if config.admin.listen.is_some() {
             Face::Public
         } else {
@@ -117,7 +119,7 @@ impl Server {
                 terms: site::terms(config),
                 http1: site::http1(config),
                 http2: site::http2(config),
-                stopped: stopped.clone(),
+                phases: phases.clone(),
             };
             server.listeners.spawn(accept(listener, Arc::new(site)));
         }
@@ -130,9 +132,16 @@ impl Server {
         &self.addresses
     }
 
+    /// Has those who are connected go elsewhere within this time, one after the other, as far as they can be told to
+    /// (HTTP/2); whoever is answered by a node that leaves is told with that. What is asked for is answered all the
+    /// while.
+    pub fn leave(&self, within: Duration) {
+        self.phase.send_replace(Phase::Leaves(within));
+    }
+
     /// Takes no further requests, and answers those it has.
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Stopped);
         let ended = async { while self.listeners.join_next().await.is_some() {} };
         drop(tokio::time::timeout(STOP_TIMEOUT, ended).await);
     }
@@ -165,12 +174,12 @@ fn tls(config: &Config) -> io::Result<Tls> {
 
 async fn accept(listener: TcpListener, site: Arc<Site>) {
     let mut connections = JoinSet::new();
-    let mut stopped = site.stopped.clone();
+    let mut stopped = pin!(site.phases.stopped());
     let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            () = &mut stopped => break,
         };
         match accepted {
             Ok((socket, peer)) => match Guest::welcome(&site, peer) {

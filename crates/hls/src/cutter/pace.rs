@@ -39,8 +39,6 @@ pub(super) struct Pace {
     pub(super) target: Duration,
     /// What holds any segment that may be cut.
     highest_target: Duration,
-    /// What is listed already is no longer than this.
-    least_target: Duration,
     pub(super) segment: i64,
     /// No segment gets longer.
     pub(super) longest_segment: i64,
@@ -59,11 +57,9 @@ impl Pace {
     pub(super) fn new(config: &Config, carried: Option<&Carried>) -> Self {
         let segment = nanoseconds(config.segment);
         let highest_target = config.longest_target();
-        let least_target = carried.map_or(Duration::ZERO, |carried| carried.target);
         let mut pace = Self {
             target: highest_target,
             highest_target,
-            least_target,
             segment,
             longest_segment: segment * 2 + ROUNDED,
             longest_gap: segment.max(SECOND),
@@ -76,27 +72,43 @@ impl Pace {
             let carried = carried.and_then(|carried| carried.part_target);
             let part = carried.map_or(blind, nanoseconds).clamp(MS, segment * 2);
             pace.set_part(part, 0);
-            // While the first segment is listed by its parts, the playlist stays as it was.
-            if !least_target.is_zero() {
-                pace.target = least_target;
-            }
+        }
+        // What is listed tells its target duration already.
+        if let Some(carried) = carried {
+            pace.tell(carried.target);
         }
         pace
     }
 
-    /// The first segment is whole: from now on none is longer than it, once rounded. So players
-    /// that go by the target duration reload as often as there is something new.
-    ///
-    /// If it ended for another reason than its length, it tells nothing of those to come.
-    pub(super) fn learn(&mut self, first: Option<i64>) {
-        let learned = first.map(|length| {
-            let seconds = (length.max(self.segment) + SLACK + SECOND / 2) / SECOND;
-            Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1))
-        });
-        let learned = learned.map_or(self.highest_target, |it| it.min(self.highest_target));
-        self.target = learned.max(self.least_target);
-        let longest = nanoseconds(self.target) + ROUNDED;
-        self.longest_segment = self.longest_segment.min(longest);
+    /// The first segment is whole, from one keypoint to another: from now on none is longer than
+    /// it, once rounded. So players that go by the target duration reload as often as there is
+    /// something new.
+    pub(super) fn learn(&mut self, first: i64) {
+        if self.carried {
+            return;
+        }
+        self.set_target(first.max(self.segment));
+    }
+
+    /// Keypoints are so far apart. Where segments that begin with them are longer than was told,
+    /// but no longer than they may be, more is told from now on.
+    pub(super) fn follow(&mut self, gop: i64) {
+        if gop > self.longest_segment && gop <= self.segment * 2 + ROUNDED {
+            self.set_target(gop);
+        }
+    }
+
+    /// Segments are so long.
+    fn set_target(&mut self, length: i64) {
+        let seconds = (length.saturating_add(SLACK) + SECOND / 2) / SECOND;
+        let seconds = u64::try_from(seconds).unwrap_or(1).max(1);
+        self.tell(Duration::from_secs(seconds).min(self.highest_target));
+    }
+
+    fn tell(&mut self, target: Duration) {
+        self.target = target;
+        let longest = nanoseconds(target).saturating_add(ROUNDED);
+        self.longest_segment = longest.min(self.segment * 2 + ROUNDED);
     }
 
     /// The publish begins: parts are made of whole frames, as far as anybody tells how long one

@@ -1,6 +1,7 @@
 //! What there is to say to who asks for something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use media::Epoch;
 
@@ -13,9 +14,9 @@ use crate::segment::{Body, Init, Progress, Segment};
 pub enum Answer<T> {
     /// Here it is, the same as on every node.
     There(T),
-    /// It is to come within one target duration, if things go on as they do.
+    /// It is to come within one target duration, or [`ADVANCE`], if things go on as they do.
     Wait,
-    /// If it comes at all, then not within one target duration.
+    /// If it comes at all, then not so soon.
     TooFar,
     /// It is not to be had here, and will not be. (Who asks for a version of the playlist may be
     /// given the newest instead, as RFC 8216bis 6.2.5.2 wants it; caches must not keep that.)
@@ -192,13 +193,16 @@ fn ahead<T>(last: &Segment, msn: u64, part: u32) -> Answer<T> {
     }
 }
 
+/// RFC 8216bis 6.2.5.2: clients may ask for parts so far ahead, however short the target duration.
+pub const ADVANCE: Duration = Duration::from_secs(3);
+
 /// Whether so many segments and parts come within the target duration, if they are as long as
 /// they may be.
 fn within<T>(segment: &Segment, segments: u64, parts: u32) -> Answer<T> {
-    let target = segment.mark.target.as_nanos();
+    let target = segment.mark.target;
     let part = segment.mark.part_target.map_or(0, |part| part.as_nanos());
-    let time = u128::from(segments) * target + u128::from(parts) * part;
-    match time <= target {
+    let time = u128::from(segments) * target.as_nanos() + u128::from(parts) * part;
+    match time <= target.max(ADVANCE).as_nanos() {
         true => Answer::Wait,
         false => Answer::TooFar,
     }

@@ -149,12 +149,12 @@ pub(crate) fn check(config: &Config, tags: &[MarkedTag]) {
         }
     }
     // Segments: as many a second as there are numbers for, and none that the target does not hold.
-    let known = segments.get(1).map_or(longest, |second| second.2.target);
-    assert!(known <= longest && known + Duration::from_millis(500) > config.segment);
-    let target = known.as_secs() as i64;
-    for length in segment_lengths(&parts) {
+    // What is told once it is listed, by the next.
+    for (at, length) in segment_lengths(&parts).into_iter().enumerate() {
+        let told = segments.get(at + 1).map_or(longest, |next| next.2.target);
+        assert!(told <= longest && told >= config.least_target());
         let rounded = (length + SECOND / 2) / SECOND;
-        assert!(rounded <= target, "{length}");
+        assert!(rounded <= told.as_secs() as i64, "{length}");
     }
     let begun = segments[0].1;
     for (at, (msn, start, _)) in segments.iter().enumerate() {
@@ -162,6 +162,7 @@ pub(crate) fn check(config: &Config, tags: &[MarkedTag]) {
         let elapsed = start + nanoseconds(head.longest_part()) - begun;
         assert!(at as i64 <= elapsed * 4 / SECOND + 2, "{at} by {start}");
     }
+    let mut torn = false;
     for (before, after) in segments.iter().zip(&segments[1..]) {
         let ((_, start, old), (msn, next, new)) = (before, after);
         assert!(next > start);
@@ -172,11 +173,16 @@ pub(crate) fn check(config: &Config, tags: &[MarkedTag]) {
         // Where one begins in the middle of a GOP there was no keyframe for long, or else there is
         // a discontinuity.
         let long = next - start + nanoseconds(new.part_target.unwrap_or(config.segment));
-        let is_long = long >= nanoseconds(known.min(2 * config.segment));
+        let is_long = long >= nanoseconds(old.target.min(2 * config.segment));
         assert!(new.independent || is_long || old.discontinuity < new.discontinuity);
         // Another initialisation comes with a discontinuity.
         assert!(old.version == new.version || old.discontinuity < new.discontinuity);
-        assert_eq!((new.target, new.part_target), (known, old.part_target));
+        assert_eq!(new.part_target, old.part_target);
+        // It is learnt from the first, and grows where a segment had to begin without a keyframe.
+        let is_first = *msn == first + 1;
+        assert!(is_first || new.target >= old.target);
+        torn |= !old.independent;
+        assert!(is_first || new.target == old.target || torn);
     }
     // The list: long enough for players to begin, and no longer than that takes.
     let lengths = segment_lengths(&parts);

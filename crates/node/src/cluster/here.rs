@@ -87,8 +87,9 @@ impl Here {
             return Err(self.busy());
         }
         let mut node = self.known(record, leaving);
+        let is_in = self.context.membership.belongs().is_ok();
         let has_room = self.context.has_room().is_ok();
-        node.ready = Some(listens == Some(true) && !node.draining && has_room);
+        node.ready = Some(listens == Some(true) && !node.draining && is_in && has_room);
         let published = |it: &&StreamSnapshot| {
             it.place == Place::Origin && it.state == State::Live && it.publish.is_some()
         };
@@ -104,6 +105,7 @@ impl Here {
     pub(super) fn known(&self, record: Option<&NodeRecord>, leaving: bool) -> Node {
         let known = record.map(recorded).unwrap_or_default();
         let config = &self.context.config.node;
+        let membership = &self.context.membership;
         Node {
             id: self.id.clone(),
             role: config.role.name().to_owned(),
@@ -113,6 +115,10 @@ impl Here {
             draining: leaving || known.draining,
             started_at: Some(Timestamp::from_millis(self.started)),
             uptime: Some(u64::try_from((self.now() - self.started) / 1000).unwrap_or(0)),
+            directory_up: membership
+                .relay
+                .as_ref()
+                .map(|_| membership.directory.is_up()),
             ..known
         }
     }
@@ -130,7 +136,14 @@ impl Here {
 
     pub(super) async fn served(&self, key: &StreamKey) -> Result<Option<Served>, Busy> {
         let snapshot = self.snapshot(key).await?;
-        Ok(snapshot.map(|snapshot| served(&snapshot, &self.id, self.now())))
+        Ok(snapshot.map(|snapshot| {
+            let on_air = snapshot.ring.stats().epoch;
+            let standby = self.context.publishers.standby(key, on_air);
+            Served {
+                standby: standby.map(|address| address.to_string()),
+                ..served(&snapshot, &self.id, self.now())
+            }
+        }))
     }
 
     /// Who watches a stream here, if there is one.

@@ -9,13 +9,13 @@ use media::StreamKey;
 
 use super::listing::{Listing, first};
 use crate::hls;
-use crate::status::{Served, State, Stream, Subscriber, Timestamp, best, read_sketch};
+use crate::status::{Served, Silent, State, Stream, Subscriber, Timestamp, best, read_sketch};
 
 /// The streams that are or were published, by key, and how many there are.
 pub(super) fn streams(
     listings: Vec<Listing<Served>>,
     records: &[Arc<Held>],
-    unreachable: &[String],
+    silent: &Silent,
     now: i64,
 ) -> (Vec<Stream>, usize) {
     // What a node does not list is in the directory, as long as that is there.
@@ -31,7 +31,7 @@ pub(super) fn streams(
     }
     let merged = by_key
         .into_values()
-        .filter_map(|(served, record)| stream(&served, record, unreachable, now));
+        .filter_map(|(served, record)| stream(&served, record, silent, now));
     let merged: Vec<_> = merged.collect();
     let total = merged.len().max(least);
     (first(merged), total)
@@ -51,7 +51,7 @@ pub(super) fn subscribers(listings: Vec<Listing<Subscriber>>) -> (Vec<Subscriber
 pub(super) fn stream(
     served: &[Served],
     record: Option<&StreamRecord>,
-    unreachable: &[String],
+    silent: &Silent,
     now: i64,
 ) -> Option<Stream> {
     let source = best(served).filter(|source| source.stream.epoch.is_some());
@@ -81,7 +81,7 @@ pub(super) fn stream(
     let told = served.iter().flat_map(|served| &served.edges);
     let told: BTreeMap<_, _> = told.collect();
     for (node, by_protocol) in told {
-        if unreachable.contains(node) {
+        if silent.has(node) {
             count(by_protocol);
         }
     }
@@ -184,7 +184,7 @@ mod tests {
             told("e2", Part::Pulled, Some(7), 0),
             told("e3", Part::Waiting, None, 2),
         ];
-        let stream = stream(&served, None, &[], NOW).expect("published");
+        let stream = stream(&served, None, &Silent::default(), NOW).expect("published");
         assert_eq!(stream.encoder.as_deref(), Some("told by o1"));
         assert_eq!(stream.viewers, 6);
         assert_eq!(stream.viewers_by_protocol.get("rtmp"), Some(&6));
@@ -206,7 +206,7 @@ mod tests {
         };
         let mut served = vec![at("e1", 0..300), at("e2", 100..400)];
         let counted = |served: &[Served]| {
-            let stream = stream(served, None, &[], NOW).expect("published");
+            let stream = stream(served, None, &Silent::default(), NOW).expect("published");
             (stream.viewers, stream.viewers_by_protocol["hls"])
         };
         assert_eq!(counted(&served), (402, 400));
@@ -226,7 +226,9 @@ mod tests {
             told("o2", Part::Origin, Some(8), 0),
             told("e1", Part::Pulled, Some(9), 0),
         ];
-        let by = |served: &[Served]| stream(served, None, &[], NOW).and_then(|it| it.encoder);
+        let by = |served: &[Served]| {
+            stream(served, None, &Silent::default(), NOW).and_then(|it| it.encoder)
+        };
         assert_eq!(by(&served[..2]).as_deref(), Some("told by o2"));
         assert_eq!(by(&served).as_deref(), Some("told by e1"));
     }
@@ -234,8 +236,8 @@ mod tests {
     #[test]
     fn what_nobody_publishes_is_no_stream() {
         let served = [told("e1", Part::Waiting, None, 2)];
-        assert_eq!(stream(&served, None, &[], NOW), None);
-        assert_eq!(stream(&[], None, &[], NOW), None);
+        assert_eq!(stream(&served, None, &Silent::default(), NOW), None);
+        assert_eq!(stream(&[], None, &Silent::default(), NOW), None);
     }
 
     #[test]
@@ -246,7 +248,8 @@ mod tests {
             origin.edges.insert(node.to_owned(), rtmp);
         }
         let served = [origin, told("e2", Part::Pulled, Some(7), 4)];
-        let silent = ["e1".to_owned()];
+        let mut silent = Silent::default();
+        silent.add("e1", "no connection");
         let stream = stream(&served, None, &silent, NOW).expect("published");
         assert_eq!(stream.viewers, 1 + 5 + 4);
     }
@@ -256,7 +259,9 @@ mod tests {
         let records = [held("live/cam").await, held("live/other").await];
         let served = [told("e1", Part::Pulled, Some(7), 3)];
         let listings = vec![Listing::streams(served.into())];
-        let (merged, total) = streams(listings, &records, &["o1".to_owned()], NOW);
+        let mut silent = Silent::default();
+        silent.add("o1", "no connection");
+        let (merged, total) = streams(listings, &records, &silent, NOW);
         assert_eq!(total, 2);
         let keys: Vec<_> = merged.iter().map(|it| it.stream_key.as_str()).collect();
         assert_eq!(keys, ["live/cam", "live/other"]);
@@ -273,7 +278,7 @@ mod tests {
         let keys = |from| (from..LISTED + 7).map(|it| format!("live/{it:05}"));
         let node = |from| keys(from).map(|key| served(&key, Some(1))).collect();
         let told = || [Listing::streams(node(0)), Listing::streams(node(3))];
-        let (listed, total) = streams(told().into(), &[], &[], NOW);
+        let (listed, total) = streams(told().into(), &[], &Silent::default(), NOW);
         assert_eq!((listed.len(), total), (LISTED, LISTED + 7));
         let keys: Vec<_> = listed.into_iter().map(|it| it.stream_key).collect();
         assert_eq!(
@@ -281,7 +286,7 @@ mod tests {
             ("live/00000", "live/09999")
         );
         let [a, b] = told();
-        let (other_way, total) = streams(vec![b, a], &[], &[], NOW);
+        let (other_way, total) = streams(vec![b, a], &[], &Silent::default(), NOW);
         let other_way: Vec<_> = other_way.into_iter().map(|it| it.stream_key).collect();
         assert_eq!((other_way, total), (keys, LISTED + 7));
     }

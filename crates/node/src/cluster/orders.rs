@@ -76,21 +76,23 @@ impl Inner {
             return Ok(None);
         }
         let (held, gathered) = tokio::join!(self.held(key), self.gather(key));
-        let (served, unreachable) = gathered;
+        let (served, silent) = gathered;
         // What a node serves counts more than what it claimed.
         let origins = served.iter().filter(|served| served.part == Part::Origin);
         let newest = origins.max_by_key(|served| served.stream.epoch);
         let name = match (newest, held) {
             (Some(origin), _) => origin.node.clone(),
             (None, Some(held)) => held.record.node.to_string(),
-            (None, None) => return Err(self.not_found(key, &unreachable)),
+            (None, None) => return Err(self.not_found(key, &silent)),
         };
         if name == self.here.id() {
             return Ok(None);
         }
-        if unreachable.contains(&name) {
+        if let Some(why) = silent.why(&name) {
             let key = key.as_str();
-            let sentence = format!("{name}, the origin of {key}, does not answer; try again later");
+            let sentence = format!(
+                "{name}, the origin of {key}, does not answer ({why}); try again later, or ask {name}"
+            );
             return Err(Refusal::new(RefusalKind::Unavailable, sentence));
         }
         self.other(&name).map(Some)

@@ -12,16 +12,18 @@ use tracing::debug;
 use super::Inner;
 use super::here::Busy;
 use super::listing::Listing;
-use crate::status::{Refusal, RefusalKind};
+use crate::status::{Refusal, RefusalKind, Silent, why_silent};
 
 /// A node that has not answered by then is told of as unreachable.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Why a node says nothing, or not all, of itself.
+const BUSY: &str = "too busy";
 
 /// What came of a question to all others.
 pub(super) struct Asked<T> {
     pub(super) answers: Vec<T>,
-    /// Those who did not answer, by name.
-    pub(super) unreachable: Vec<String>,
+    /// Those who did not answer.
+    pub(super) silent: Silent,
 }
 
 impl<T> Asked<T> {
@@ -29,14 +31,8 @@ impl<T> Asked<T> {
     pub(super) fn add(&mut self, own: Result<Option<T>, Busy>) {
         match own {
             Ok(answer) => self.answers.extend(answer),
-            Err(Busy(me)) => self.missed([me]),
+            Err(Busy(me)) => self.silent.add(me, BUSY),
         }
-    }
-
-    fn missed(&mut self, nodes: impl IntoIterator<Item = String>) {
-        self.unreachable.extend(nodes);
-        self.unreachable.sort();
-        self.unreachable.dedup();
     }
 }
 
@@ -44,8 +40,9 @@ impl<T> Asked<Listing<T>> {
     /// Who answered in part has not answered for the rest.
     pub(super) fn look_for_parts(&mut self) {
         let parts = self.answers.iter_mut();
-        let parts: Vec<_> = parts.flat_map(|it| it.unreachable.drain(..)).collect();
-        self.missed(parts);
+        for part in parts.flat_map(|it| it.unreachable.drain(..)) {
+            self.silent.add(part, BUSY);
+        }
     }
 }
 
@@ -59,7 +56,7 @@ impl Inner {
         });
         let mut asked = Asked {
             answers: Vec::new(),
-            unreachable: Vec::new(),
+            silent: Silent::default(),
         };
         for (node, answer) in others.iter().zip(join_all(answers).await) {
             let read = answer.map(|json| serde_json::from_str(&json));
@@ -68,15 +65,16 @@ impl Inner {
                 Err(relay::Error::Refused(refusal)) if refusal.code == RefusalCode::NotFound => {}
                 Ok(Err(error)) => {
                     debug!(node = %node.id, %error, "a node's answer makes no sense");
-                    asked.unreachable.push(node.id.to_string());
+                    asked
+                        .silent
+                        .add(node.id.as_str(), "its answer makes no sense");
                 }
                 Err(error) => {
                     debug!(node = %node.id, %error, "a node does not answer");
-                    asked.unreachable.push(node.id.to_string());
+                    asked.silent.add(node.id.as_str(), why_silent(&error));
                 }
             }
         }
-        asked.unreachable.sort();
         asked
     }
 

@@ -1,5 +1,6 @@
 //! Nodes that answer for their cluster, over real sockets.
 
+mod apart;
 mod busy;
 
 use std::sync::Arc;
@@ -37,11 +38,16 @@ struct Place {
 }
 
 async fn place(shared: &Embedded, name: &str) -> Place {
+    place_with(shared, name, |_| {}).await
+}
+
+async fn place_with(shared: &Embedded, name: &str, change: impl FnOnce(&mut Config)) -> Place {
     let mut config = Config::default();
     config.rtmp.listen = "127.0.0.1:0".parse().ok();
     config.relay.listen = Some("127.0.0.1:0".to_owned());
     config.relay.secret = Some(relay::Secret::new("what all nodes know".to_owned()));
     config.egress.coalesce = Coalesce::Fixed(Duration::ZERO);
+    change(&mut config);
     let id = NodeId::parse(name).expect("a name");
     let directory = shared.join(id, Options::default());
     let joined = Node::join(config, Arc::clone(&directory)).await;

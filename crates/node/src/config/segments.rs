@@ -12,7 +12,8 @@ section! {
         /// whole segments of it; `ts` segments of MPEG-TS; `off` nothing. The origin's counts.
         mode: Option<hls::Mode> = Some(hls::Config::default().mode), "choice";
         /// How long segments should be, 500ms to 1m. They begin with keyframes, so they come as near
-        /// to it as these allow.
+        /// to it as these allow: twice as long at most. How long the first one of a publish gets decides
+        /// the target duration of its playlists.
         segment: Duration = hls::Config::default().segment, "duration";
         /// How long parts should be: 50ms to half a segment.
         part: Duration = hls::Config::default().part, "duration";
@@ -23,6 +24,9 @@ section! {
         max_bytes: usize = hls::Bounds::default().all, "size";
         /// Bytes that one segment may take. A larger one is left out.
         max_segment_bytes: usize = hls::Bounds::default().segment, "size";
+        /// Requests for one stream that wait until it is known here, at a time; further ones are refused. They are
+        /// among those that `http.waiting` counts. 0 is no limit.
+        asking: usize = 20_000, "count";
     }
 }
 

@@ -26,6 +26,7 @@ use crate::context::Context;
 use crate::node;
 use crate::pace;
 use crate::peer::{Command, Moves, Peer, PlayEnd};
+use crate::publishers;
 use crate::stream::Leave;
 use crate::subscriber;
 use crate::transport::{Arrived, Told};
@@ -74,6 +75,7 @@ struct Publishing {
     stream_id: u32,
     publisher: media::Publisher,
     _leave: Leave,
+    listed: publishers::Entry,
     _counted: pace::Publisher,
 }
 

@@ -10,6 +10,9 @@ use media::Epoch;
 use super::{MEMORY, Stream};
 use crate::metrics::Metrics;
 
+/// Who waited for that long in vain asks again within this.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// When somebody asked last is noted so finely, in nanoseconds: on many processors it would else be passed around
 /// with each request.
 const FINELY: i64 = 50_000_000;
@@ -58,7 +61,7 @@ impl Entry {
 
     /// Who has not asked for so long does not watch any more.
     pub(crate) fn memory(&self) -> Duration {
-        self.stream.target() * MEMORY
+        self.stream.target() * MEMORY + AGAIN
     }
 
     /// Whether somebody watches.
@@ -126,6 +129,12 @@ impl Entry {
     /// The last publish, if the stream is over.
     pub(super) fn ended(&self) -> Option<Epoch> {
         self.ended.get().copied()
+    }
+
+    /// The newest publish of which something is there.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        let view = self.stream.now();
+        view.window().segments().next_back().map(|it| it.epoch())
     }
 
     /// Whether what has that name is there.

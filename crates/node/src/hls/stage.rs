@@ -32,6 +32,11 @@ pub struct Stage(Arc<Shared>);
 #[derive(Clone, Debug)]
 pub struct Stream(Arc<Shared>);
 
+/// Counts what viewers are sent, and holds nothing of it: what somebody takes long to read is no more than what it asked
+/// for.
+#[derive(Clone)]
+pub struct Egress(Option<Arc<Context>>);
+
 struct Shared {
     view: ArcSwap<View>,
     /// Tells those who wait that there is another view. It is in several pieces, so that many may come and go at a
@@ -82,6 +87,9 @@ impl Stage {
         }
         let view = View::new(news, Some(&self.0.view.load()));
         self.0.view.store(Arc::new(view));
+        if self.0.is_over.load(Ordering::Acquire) {
+            self.0.clear();
+        }
         self.0.news.send_replace(());
     }
 
@@ -90,9 +98,18 @@ impl Stage {
         Stream(Arc::clone(&self.0))
     }
 
-    /// Nothing more will be shown.
+    /// Nothing is shown any more: who still has the stream keeps nothing of it.
     pub(crate) fn close(&self) {
-        self.stream().close();
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.clear();
+        self.0.news.send_replace(());
+    }
+}
+
+impl Shared {
+    fn clear(&self) {
+        let nothing = View::new(News::nothing(), None);
+        self.view.store(Arc::new(nothing));
     }
 }
 
@@ -127,11 +144,9 @@ impl Stream {
         }
     }
 
-    /// Takes note that so many bytes of it were sent to viewers: what nodes send is counted, and may have a limit.
-    pub fn sent(&self, bytes: usize) {
-        if let Some(context) = &self.0.context {
-            context.metrics.hls_sent(bytes);
-        }
+    /// For counting what is sent of it.
+    pub fn egress(&self) -> Egress {
+        Egress(self.0.context.clone())
     }
 
     /// Whether the node is about to leave: whoever asks is better served by another from now on.
@@ -151,7 +166,7 @@ impl Stream {
         self.0.view.load().target()
     }
 
-    /// Nothing more will be shown: who waits asks anew.
+    /// Nothing more will be shown, and what there is stays: who waits asks anew.
     pub(super) fn close(&self) {
         self.0.is_over.store(true, Ordering::Release);
         self.0.news.send_replace(());
@@ -160,6 +175,15 @@ impl Stream {
     /// Whether nothing more will come.
     pub fn is_over(&self) -> bool {
         self.0.is_over.load(Ordering::Acquire)
+    }
+}
+
+impl Egress {
+    /// Takes note that so many bytes were sent: what nodes send is counted, and may have a limit.
+    pub fn sent(&self, bytes: usize) {
+        if let Some(context) = &self.0 {
+            context.metrics.hls_sent(bytes);
+        }
     }
 }
 
@@ -210,8 +234,22 @@ mod tests {
         let ends = async { drop(stage) };
         let in_time = timeout(Duration::from_secs(10), async { tokio::join!(never, ends) });
         assert_eq!(in_time.await.expect("told").0, None);
-        // What was shown last is there for who comes late.
-        assert_eq!(wait().await, Some(()));
         assert!(stream.is_over());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_held_of_a_stream_that_is_gone() {
+        let stage = Stage::new(news(true));
+        let (stream, egress) = (stage.stream(), stage.stream().egress());
+        let view = Arc::downgrade(&stream.now());
+        // The next publish makes way, and what there is of this one stays for who asks for it by name.
+        stream.close();
+        assert!(stream.is_over() && view.upgrade().is_some());
+        stage.show(news(false));
+        assert!(stream.now().is_caught_up(), "what comes late is not shown");
+        drop(stage);
+        assert!(view.upgrade().is_none() && !stream.now().is_caught_up());
+        assert_eq!(stream.until(|_| None::<()>).await, None);
+        egress.sent(1);
     }
 }

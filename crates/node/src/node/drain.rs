@@ -8,11 +8,9 @@ use tracing::info;
 
 use super::{Message, State};
 use crate::chance;
+use crate::config::Farewell;
 use crate::connection;
 use crate::stream;
-
-/// What is left of the time at the end, for the last goodbyes.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl State {
     /// Says that it leaves, and goes on for as long as balancers need to notice.
@@ -38,10 +36,9 @@ impl State {
                 drop(stream.cast(stream::Message::Warm(false)));
             }
         }
-        let config = &self.context.config.node;
         let delay = match self.is_alone() {
             true => Duration::ZERO,
-            false => config.drain_delay.min(config.drain_timeout / 2),
+            false => self.context.config.node.farewell().delay,
         };
         if delay.is_zero() {
             return self.leave(myself);
@@ -66,12 +63,7 @@ impl State {
         if self.is_alone() {
             return self.leave_now();
         }
-        let config = &self.context.config.node;
-        let left = config
-            .drain_timeout
-            .saturating_sub(config.drain_delay.min(config.drain_timeout / 2));
-        let until = left.saturating_sub(LAST_WORDS).max(left / 2);
-        let window = until / 2;
+        let Farewell { window, until, .. } = self.context.config.node.farewell();
         for connection in self.connections.values() {
             let moment = window.mul_f64(chance::number());
             drop(connection.cast(connection::Message::Drain { within: moment }));

@@ -45,6 +45,9 @@ pub struct Node {
     /// Encoders that publish to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publishers: Option<u64>,
+    /// Whether it reaches the directory; left out by a node alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_up: Option<bool>,
     /// By how many seconds its clock is ahead of that of the node that was asked; only where it
     /// differs by more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,4 +65,7 @@ pub struct Nodes {
     /// Those that did not answer: of them is told what the directory says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<String>,
+    /// Why they did not, by name, in a few words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable_because: BTreeMap<String, String>,
 }

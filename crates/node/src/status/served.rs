@@ -38,6 +38,9 @@ pub(crate) struct Served {
     /// Who watches over HLS, as a [`hls::Sketch`] in hexadecimal: whoever goes from node to node is one viewer.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) sketch: String,
+    /// Where a second encoder publishes from, which stands by here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) standby: Option<String>,
     /// The nodes that pull from this one, and who watches there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) edges: BTreeMap<String, BTreeMap<String, u64>>,
@@ -125,6 +128,7 @@ pub(crate) fn served(snapshot: &StreamSnapshot, me: &str, now: i64) -> Served {
         dropped: dropped(&stats),
         sketch: sketch::written(&snapshot.sketch),
         edges: snapshot.edges.clone(),
+        ..Served::default()
     }
 }
 

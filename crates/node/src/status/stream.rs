@@ -123,6 +123,9 @@ pub struct Streams {
     /// The nodes that did not answer: what they alone know is missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<String>,
+    /// Why they did not, by name, in a few words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable_because: BTreeMap<String, String>,
 }
 
 /// The stream that was asked for.
@@ -135,4 +138,7 @@ pub struct Found {
     /// The nodes that did not answer: their viewers are missing, unless the origin knows of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<String>,
+    /// Why they did not, by name, in a few words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable_because: BTreeMap<String, String>,
 }

@@ -1,5 +1,7 @@
 //! Somebody who watches, as the API shows it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
@@ -37,4 +39,7 @@ pub struct Subscribers {
     /// The nodes that did not answer: their viewers are missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<String>,
+    /// Why they did not, by name, in a few words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable_because: BTreeMap<String, String>,
 }

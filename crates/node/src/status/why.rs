@@ -2,10 +2,12 @@
 
 mod verdict;
 
+use std::collections::BTreeMap;
+
 use media::StreamKey;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, Served, State};
+use super::{Part, Served, Silent, State};
 
 /// Why a stream is as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Why {
     /// The nodes that did not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<String>,
+    /// Why they did not, by name, in a few words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable_because: BTreeMap<String, String>,
 }
 
 /// What one node has of a stream.
@@ -59,6 +64,9 @@ pub struct WhyNode {
     pub last_tag_age: Option<f64>,
     /// How many watch at it.
     pub viewers: u64,
+    /// Where a second encoder publishes from, which stands by at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<String>,
 }
 
 /// All that is known about one key.
@@ -75,7 +83,7 @@ pub(crate) struct Facts<'a> {
     /// What nodes say that have something of it.
     pub(crate) served: &'a [Served],
     /// Nodes that do not answer.
-    pub(crate) unreachable: &'a [String],
+    pub(crate) silent: &'a Silent,
     /// Keys that may have been meant.
     pub(crate) similar: Vec<String>,
 }
@@ -101,6 +109,7 @@ pub(crate) fn explain(facts: &Facts<'_>) -> Why {
         epoch: served.stream.epoch,
         last_tag_age: served.last_tag_age,
         viewers: served.stream.viewers,
+        standby: served.standby.clone(),
     });
     Why {
         stream_key: facts.key.as_str().to_owned(),
@@ -117,7 +126,8 @@ pub(crate) fn explain(facts: &Facts<'_>) -> Why {
         codecs: published.map_or_else(Vec::new, |source| source.codecs.clone()),
         viewers: facts.served.iter().map(|it| it.stream.viewers).sum(),
         nodes: nodes.collect(),
-        unreachable: facts.unreachable.to_vec(),
+        unreachable: facts.silent.names(),
+        unreachable_because: facts.silent.reasons(),
     }
 }
 

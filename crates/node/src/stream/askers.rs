@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::over_hls::HlsReply;
 
-/// So many may wait at a time.
-const MOST: usize = 20_000;
-
 /// Among fewer nobody looks who has gone.
 const FEW: usize = 64;
 
@@ -15,8 +12,9 @@ const FEW: usize = 64;
 ///
 /// Many thousands come within a moment where a node takes over from another: nothing here looks at all of them for
 /// each that comes.
-#[derive(Default)]
 pub(super) struct Askers {
+    /// So many may wait at a time; 0 is any number.
+    most: usize,
     line: VecDeque<Asker>,
     /// At so many one looks who has gone.
     look_at: usize,
@@ -31,6 +29,17 @@ struct Asker {
 }
 
 impl Askers {
+    /// For so many at a time; 0 is any number.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            line: VecDeque::new(),
+            look_at: 0,
+            #[cfg(test)]
+            looked: 0,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
@@ -40,7 +49,7 @@ impl Askers {
         if self.line.len() >= self.look_at.max(FEW) {
             self.forget_who_left();
         }
-        if self.line.len() >= MOST {
+        if self.most > 0 && self.line.len() >= self.most {
             return Err(reply);
         }
         let since = Instant::now();
@@ -86,9 +95,11 @@ mod tests {
 
     use super::*;
 
+    const MOST: usize = 20_000;
+
     #[test]
     fn who_comes_costs_the_same_however_many_wait() {
-        let (mut askers, mut wait) = (Askers::default(), Vec::new());
+        let (mut askers, mut wait) = (Askers::new(MOST), Vec::new());
         for _ in 0..MOST {
             let (reply, answer) = oneshot();
             wait.push(answer);
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn who_has_waited_long_enough_goes_first() {
-        let mut askers = Askers::default();
+        let mut askers = Askers::new(0);
         let (reply, first) = oneshot();
         assert!(askers.push(reply.into()).is_ok());
         std::thread::sleep(Duration::from_millis(20));

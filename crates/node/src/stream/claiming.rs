@@ -164,17 +164,32 @@ impl Wanted {
         if rejects && held.state == StreamState::Live {
             return Answer::Refused(Refusal::Occupied(self.key.clone()));
         }
-        self.have_window(held).await;
         let identity = self
             .identity
             .map(|identity| identity.to_string().into_bytes());
-        let release = Release {
-            key: self.key.clone(),
-            epoch: held.epoch,
-            identity: identity.unwrap_or_default(),
-            publisher: self.publisher.clone(),
+        let release = |only_asks| {
+            let release = Release {
+                key: self.key.clone(),
+                epoch: held.epoch,
+                identity: identity.clone().unwrap_or_default(),
+                publisher: self.publisher.clone(),
+                only_asks,
+            };
+            relay.client.release(&peer, release)
         };
-        match relay.client.release(&peer, release).await {
+        let mut answer = None;
+        if self.context.config.hls.mode.is_some() {
+            // First, so that the window is not pulled for who is refused.
+            match release(true).await {
+                Ok(may) if may.window => self.have_window(held).await,
+                other => answer = Some(other),
+            }
+        }
+        let answer = match answer {
+            Some(answer) => answer,
+            None => release(false).await,
+        };
+        match answer {
             Ok(released) => Answer::Free(Some(Box::new(released))),
             Err(Error::Refused(no)) => refused(&no, &self.key),
             Err(error) => {
@@ -187,9 +202,6 @@ impl Wanted {
     /// Has the window of the stream pulled from the node that publishes it, so that it goes on in the next publish.
     /// Without, should that take too long, it begins empty.
     async fn have_window(&self, held: &StreamRecord) {
-        if self.context.config.hls.mode.is_none() {
-            return;
-        }
         drop(self.stream.cast(Message::WantWindow));
         let is_here = || {
             let epoch = self.ring.next_number().map(|next| next.0);

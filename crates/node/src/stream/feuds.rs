@@ -24,6 +24,17 @@ const CAPACITY: usize = 10_000;
 pub(crate) struct Feuds(Mutex<HashMap<StreamKey, VecDeque<Instant>>>);
 
 impl Feuds {
+    /// Whether it may be replaced, if whoever asks goes on to do so: a yes does not count.
+    pub(crate) fn might_replace(&self, key: &StreamKey, now: Instant) -> bool {
+        let is_fresh = |moved: &&Instant| now.duration_since(**moved) < MEMORY;
+        let moves = {
+            let feuds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let moves = feuds.get(key);
+            moves.map_or(0, |moves| moves.iter().filter(is_fresh).count())
+        };
+        moves < MOVES || self.may_replace(key, now)
+    }
+
     /// Whether a publisher that sends may be replaced by one of the same identity. Asking counts: who goes on
     /// asking goes on being refused.
     pub(crate) fn may_replace(&self, key: &StreamKey, now: Instant) -> bool {
@@ -74,6 +85,23 @@ mod tests {
         assert!(feuds.may_replace(&key("other"), start));
         // The one has given up.
         assert!(at(400));
+    }
+
+    #[test]
+    fn who_is_told_that_it_may_has_not_moved_yet_and_who_is_refused_has_asked() {
+        let (feuds, start) = (Feuds::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for _ in 0..10 {
+            assert!(feuds.might_replace(&key("cam"), start));
+        }
+        for _ in 0..MOVES {
+            assert!(feuds.might_replace(&key("cam"), start));
+            assert!(feuds.may_replace(&key("cam"), start));
+        }
+        for seconds in (1..200).step_by(10) {
+            assert!(!feuds.might_replace(&key("cam"), at(seconds)));
+        }
+        assert!(feuds.might_replace(&key("cam"), at(300)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use relay::{
 use tokio::sync::watch;
 use tracing::{debug, info};
 
+use super::conflict::Newcomer;
 use super::pulling::ByProtocol;
 use super::{Book, Message, Phase, State};
 use crate::config::OnConflict;
@@ -41,6 +42,21 @@ impl ReleaseRequest {
             tags: 0,
         };
         drop(self.reply.send(Ok(released)));
+    }
+
+    /// It would be let go of.
+    pub(super) fn consent(self) {
+        let released = Released {
+            epoch: self.release.epoch,
+            carry_on: None,
+            window: true,
+            tags: 0,
+        };
+        drop(self.reply.send(Ok(released)));
+    }
+
+    pub(super) fn only_asks(&self) -> bool {
+        self.release.only_asks
     }
 
     pub(super) fn refuse(self, sentence: impl Into<String>) {
@@ -228,18 +244,20 @@ impl State {
         let replaces = same && policy != OnConflict::Backup || policy == OnConflict::Always;
         if !replaces {
             return self
-                .wait_for_silence(myself, super::Newcomer::There(request))
+                .wait_for_silence(myself, Newcomer::There(request))
                 .await;
         }
-        let host = request.host();
-        if !self.may_replace(host) {
+        if !self.may_replace(request.host(), request.only_asks()) {
             return request.refuse(super::Refusal::JustReplaced.to_string());
         }
         self.release(myself, request).await;
     }
 
-    /// Gives the key to the node that asked for it.
+    /// Gives the key to the node that asked for it, unless that only asked whether it would.
     pub(super) async fn release(&mut self, myself: &ActorRef<Message>, request: ReleaseRequest) {
+        if request.only_asks() {
+            return request.consent();
+        }
         let last = self.ring.next_number();
         if let Some((epoch, _)) = last {
             // Nothing is added any more: whoever has pulled all of it has what everybody has.

@@ -141,7 +141,7 @@ impl State {
         }
         let stage = Arc::new(Stage::on(&self.context, News::nothing()));
         let entry = Arc::new(Entry::new(stage.stream(), self.context.clock.now()));
-        entry.set_players(self.subscribers.len());
+        entry.set_players(self.players.count());
         debug!(parent: &self.span, "packaged from now on");
         self.hls = Some(Packaged {
             listed: self.context.hls.list(&self.key, Arc::clone(&entry)),
@@ -265,7 +265,7 @@ impl State {
             let entry = &hls.listed.entry;
             // Who still asks while the node leaves is soon sent elsewhere by balancers.
             let memory = match self.draining {
-                true => entry.stream().target(),
+                true => entry.stream().target() * 2,
                 false => entry.memory(),
             };
             self.context.clock.since(entry.asked()) < memory
@@ -288,7 +288,7 @@ impl State {
     /// So many play it in other ways: they share a limit.
     pub(super) fn tell_players(&self) {
         if let Some(hls) = &self.hls {
-            hls.listed.entry.set_players(self.subscribers.len());
+            hls.listed.entry.set_players(self.players.count());
         }
     }
 

@@ -1,36 +1,61 @@
-//! Who may publish a stream, and what becomes of the one before.
+//! Who wants to publish a stream: how it gets the key, and what happens when it leaves.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use directory::{Fingerprint, Held as DirectoryHeld, StreamRecord, StreamState, UpdateError};
-use futures::FutureExt;
-use media::Epoch;
-use ractor::ActorRef;
-use relay::About;
+use directory::{Fingerprint, Held as DirectoryHeld, StreamState};
+use media::{Epoch, Publisher};
+use ractor::{ActorRef, RpcReplyPort};
 use tracing::{info, warn};
 
-use super::claiming::{self, Claimed, Wanted};
-use super::lending::ReleaseRequest;
-use super::measured::Measured;
-use super::{Leave, Message, Phase, PublishReply, PublishRequest, Published, Refusal, State};
+use super::claiming::{Claimed, Wanted};
+use super::conflict::{MAX_WAITING, Newcomer};
+use super::{Message, Phase, Refusal, State};
+use crate::auth::Identity;
 use crate::config::OnConflict;
-use crate::config::forms::name_of;
 use crate::metrics::Held;
 use crate::node;
 use crate::peer::{Command, Peer};
 use crate::pump::Pump;
 
-/// How often a publisher that is being asked for its place is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// An evicted publisher may not evict back for this long: two encoders that share a key must not fight for ever.
-const NO_REVENGE: Duration = Duration::from_secs(10);
-/// So many publishers may wait for one that could be gone.
-const MAX_WAITING: usize = 8;
-/// A publisher that has sent within this is there.
-const SENDS: Duration = Duration::from_millis(500);
-const PROTOCOL: &str = "rtmp";
+pub(super) const PROTOCOL: &str = "rtmp";
+
+/// Who wants to publish.
+pub(crate) struct PublishRequest {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) identity: Option<Identity>,
+    /// What the encoder calls itself.
+    pub(crate) encoder: String,
+}
+
+pub(crate) type PublishReply = RpcReplyPort<Result<Published, Refusal>>;
+
+/// The right to publish.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) publisher: Publisher,
+    pub(crate) leave: Leave,
+}
+
+/// Tells the stream that its publisher left, when dropped.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    stream: ActorRef<Message>,
+    epoch: Epoch,
+}
+
+impl Leave {
+    pub(super) fn new(stream: &ActorRef<Message>, epoch: Epoch) -> Leave {
+        let stream = stream.clone();
+        Leave { stream, epoch }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        // A stream that is gone has no need to know.
+        drop(self.stream.cast(Message::PublisherLeft(self.epoch)));
+    }
+}
 
 /// The publisher of the moment.
 pub(super) struct Current {
@@ -39,7 +64,7 @@ pub(super) struct Current {
     pub(super) identity: Option<Fingerprint>,
     pub(super) since: i64,
     pub(super) encoder: String,
-    _counted: Held,
+    pub(super) _counted: Held,
 }
 
 /// One for whom the key is being claimed.
@@ -53,35 +78,6 @@ pub(super) struct Claiming {
 impl Claiming {
     pub(super) fn into_request(self) -> Option<(PublishRequest, PublishReply)> {
         self.asker
-    }
-}
-
-/// A publisher that waits to see whether the present one is gone.
-pub(super) struct Waiting {
-    pub(super) newcomer: Newcomer,
-    asked: i64,
-}
-
-/// Who has come for the place of the publisher.
-pub(super) enum Newcomer {
-    Here(PublishRequest, PublishReply),
-    /// To another node.
-    There(ReleaseRequest),
-}
-
-impl Newcomer {
-    fn is_gone(&self) -> bool {
-        match self {
-            Newcomer::Here(_, reply) => reply.is_closed(),
-            Newcomer::There(request) => request.is_closed(),
-        }
-    }
-
-    fn refuse(self, refusal: Refusal) {
-        match self {
-            Newcomer::Here(_, reply) => drop(reply.send(Err(refusal))),
-            Newcomer::There(request) => request.refuse(refusal.to_string()),
-        }
     }
 }
 
@@ -119,7 +115,7 @@ impl State {
             let newcomer = Newcomer::Here(request, reply);
             return self.wait_for_silence(myself, newcomer).await;
         }
-        if self.may_replace(Some(request.peer.addr.ip())) {
+        if self.may_replace(Some(request.peer.addr.ip()), false) {
             self.begin_again(myself, request, reply);
         } else {
             drop(reply.send(Err(Refusal::JustReplaced)));
@@ -134,81 +130,6 @@ impl State {
 
     pub(super) fn occupied(&self) -> Refusal {
         Refusal::Occupied(self.key.clone())
-    }
-
-    /// Whether one from that host, of the same identity, may take the publisher's place at once.
-    pub(super) fn may_replace(&self, host: Option<IpAddr>) -> bool {
-        let Phase::Live(current) = &self.phase else {
-            return true;
-        };
-        if self.context.config.publish.on_conflict == OnConflict::Always {
-            return true;
-        }
-        let avenges = host != Some(current.peer.addr.ip())
-            && self
-                .evicted
-                .iter()
-                .any(|(evicted, when)| Some(*evicted) == host && when.elapsed() < NO_REVENGE);
-        if avenges {
-            return false;
-        }
-        let sends = self.context.clock.since(self.last_sign(current)) < SENDS;
-        !sends || self.context.feuds.may_replace(&self.key, Instant::now())
-    }
-
-    /// When the publisher last sent anything.
-    pub(super) fn last_sign(&self, current: &Current) -> i64 {
-        let last = self.ring.stats().last_ingest.unwrap_or(0);
-        last.max(current.since)
-    }
-
-    pub(super) async fn wait_for_silence(
-        &mut self,
-        myself: &ActorRef<Message>,
-        newcomer: Newcomer,
-    ) {
-        if self.waiting.len() >= MAX_WAITING {
-            return newcomer.refuse(self.occupied());
-        }
-        let asked = self.context.clock.now();
-        self.waiting.push(Waiting { newcomer, asked });
-        self.look(myself).await;
-    }
-
-    /// Answers those who wait: the publisher sends, or has been silent for too long.
-    pub(super) async fn look(&mut self, myself: &ActorRef<Message>) {
-        let Phase::Live(current) = &self.phase else {
-            return;
-        };
-        // Some have lost patience, or their connection.
-        self.waiting.retain(|waiting| !waiting.newcomer.is_gone());
-        let Some(first) = self.waiting.first() else {
-            return;
-        };
-        let last = self.last_sign(current);
-        if last > first.asked {
-            self.refuse_waiting();
-        } else if self.context.clock.since(last) >= self.context.config.publish.silence {
-            self.make_room(myself).await;
-        } else {
-            drop(myself.send_after(LOOK, || Message::Look));
-        }
-    }
-
-    pub(super) fn refuse_waiting(&mut self) {
-        for waiting in std::mem::take(&mut self.waiting) {
-            waiting.newcomer.refuse(self.occupied());
-        }
-    }
-
-    /// Gives the place to who waits for it, if anybody does.
-    async fn make_room(&mut self, myself: &ActorRef<Message>) {
-        // The newest: earlier ones may have given up meanwhile.
-        match self.waiting.pop().map(|waiting| waiting.newcomer) {
-            Some(Newcomer::Here(request, reply)) => self.begin_again(myself, request, reply),
-            Some(Newcomer::There(request)) => self.release(myself, request).await,
-            None => {}
-        }
     }
 
     /// Whether the directory has this node as the one with the stream, or will.
@@ -325,7 +246,7 @@ impl State {
     }
 
     /// Makes the asker the publisher, of a key that this node has: no one else needs to be asked.
-    fn begin_again(
+    pub(super) fn begin_again(
         &mut self,
         myself: &ActorRef<Message>,
         request: PublishRequest,
@@ -340,191 +261,6 @@ impl State {
             Some(numbering) => self.put_on_air(myself, request, reply, &numbering),
             None => self.claim(myself, request, reply),
         }
-    }
-
-    /// Begins another epoch of a key that this node has. Who published it until now adds nothing any more.
-    pub(super) fn renumber(
-        &mut self,
-        myself: &ActorRef<Message>,
-        identity: Option<Fingerprint>,
-    ) -> Option<hls::Numbering> {
-        let mut record = self.record.take()?;
-        let (context, now) = (&self.context, self.context.clock.now());
-        if let Some((epoch, _)) = self.ring.next_number() {
-            // Nothing is added any more: what goes on behind the newest segment knows which that is.
-            drop(self.ring.begin(epoch, now));
-        }
-        let newest = self.ring.newest_segment();
-        let cuts = context.config.hls.cutting();
-        let numbering = match (&newest, &cuts) {
-            (Some(newest), Some(cuts)) => hls::Numbering::carry_on(newest, cuts),
-            _ => hls::Numbering::after_crash(context.numbers.last(&self.key), now),
-        };
-        record.epoch = context.membership.next_epoch(self.highest());
-        record.identity = identity;
-        record.state = StreamState::Live;
-        record.since = context.clock.unix_millis();
-        record.numbering = claiming::written(&numbering);
-        self.record = Some(record);
-        self.tell_directory(myself);
-        Some(numbering)
-    }
-
-    /// So that whoever publishes it next, wherever that is, begins behind these.
-    pub(super) fn outruns(
-        &mut self,
-        myself: &ActorRef<Message>,
-        epoch: Epoch,
-        numbers: hls::LastKnown,
-    ) {
-        let is_here = matches!(self.phase, Phase::Live(_) | Phase::Grace);
-        let Some(record) = self
-            .record
-            .as_mut()
-            .filter(|it| is_here && it.epoch == epoch)
-        else {
-            return;
-        };
-        let told = &mut record.numbering;
-        told.media_sequence = told.media_sequence.max(numbers.msn);
-        told.discontinuity_sequence = told.discontinuity_sequence.max(numbers.discontinuity);
-        self.tell_directory(myself);
-    }
-
-    /// Says in the directory what the record says, in the order in which it changes.
-    fn tell_directory(&self, myself: &ActorRef<Message>) {
-        let (Some(claim), Some(record)) = (self.claim.clone(), self.record.clone()) else {
-            return;
-        };
-        let directory = Arc::clone(&self.context.membership.directory);
-        let mut told = Box::pin(async move { directory.update(&claim, record).await });
-        let lost = {
-            let myself = myself.clone();
-            move |result| {
-                if let Err(UpdateError::Lost(to)) = result {
-                    drop(myself.cast(Message::ClaimLost(to)));
-                }
-            }
-        };
-        // Begun now, so that a later change comes later; finished elsewhere, since the directory may be slow.
-        match (&mut told).now_or_never() {
-            Some(result) => lost(result),
-            None => drop(tokio::spawn(async move { lost(told.await) })),
-        }
-    }
-
-    fn put_on_air(
-        &mut self,
-        myself: &ActorRef<Message>,
-        request: PublishRequest,
-        reply: PublishReply,
-        numbering: &hls::Numbering,
-    ) {
-        if let Some(published) = self.publish(myself, request.peer, request.encoder, numbering) {
-            // If the asker is gone by now, dropping what it was sent says so.
-            drop(reply.send(Ok(published)));
-        }
-    }
-
-    /// Makes the peer the publisher, as the record says.
-    pub(super) fn publish(
-        &mut self,
-        myself: &ActorRef<Message>,
-        peer: Arc<Peer>,
-        encoder: String,
-        numbering: &hls::Numbering,
-    ) -> Option<Published> {
-        let record = self.record.as_ref()?;
-        let (epoch, now) = (record.epoch, self.context.clock.now());
-        self.epoch = Some(epoch);
-        let cuts = self.context.config.hls.cutting();
-        let publisher = match &cuts {
-            Some(cuts) => {
-                let measured = Measured {
-                    cutter: hls::Cutter::new(cuts, numbering),
-                    meter: hls::Meter::new(cuts.mode),
-                    epoch,
-                    book: self.book.clone(),
-                    key: self.key.clone(),
-                    numbers: Arc::clone(&self.context.numbers),
-                    told: hls::LastKnown {
-                        msn: numbering.msn,
-                        discontinuity: numbering.discontinuity,
-                    },
-                    stream: myself.clone(),
-                };
-                self.ring.begin_marked(epoch, now, Box::new(measured))
-            }
-            None => self.ring.begin(epoch, now),
-        };
-        info!(parent: &self.span, peer = %peer.addr, epoch = epoch.number, "published");
-        let about = About {
-            encoder: encoder.clone(),
-            ..self.about(record, &peer, numbering, cuts.as_ref())
-        };
-        self.book.describe(epoch, about);
-        let current = Current {
-            epoch,
-            peer,
-            identity: record.identity,
-            since: now,
-            encoder,
-            _counted: self.context.metrics.publisher(),
-        };
-        if let Phase::Live(evicted) = std::mem::replace(&mut self.phase, Phase::Live(current)) {
-            self.evict(&evicted, "another encoder took this stream over");
-        }
-        self.counted = self.context.metrics.stream("live");
-        self.turn_to_hls();
-        let leave = Leave::new(myself, epoch);
-        self.refuse_waiting();
-        for (request, reply) in std::mem::take(&mut self.asking) {
-            let again = node::Message::Subscribe(self.key.clone(), request, reply);
-            drop(self.node.cast(again));
-        }
-        Some(Published { publisher, leave })
-    }
-
-    /// What other nodes are told of a publish.
-    fn about(
-        &self,
-        record: &StreamRecord,
-        peer: &Peer,
-        numbering: &hls::Numbering,
-        cuts: Option<&hls::Config>,
-    ) -> About {
-        About {
-            since: i64::try_from(record.since).unwrap_or(i64::MAX),
-            protocol: PROTOCOL.to_owned(),
-            encoder: String::new(),
-            publisher: peer.addr.to_string(),
-            path: vec![self.context.membership.me().to_string()],
-            numbering: cuts.map(|_| relay::Numbering {
-                first: numbering.msn,
-                discontinuity: numbering.discontinuity,
-                carries_on: numbering.carries_on(),
-            }),
-            hls: cuts.map(|cuts| relay::Hls {
-                mode: name_of(&self.context.config.hls.mode).to_owned(),
-                segment_target: cuts.segment,
-                part_target: cuts.part,
-                window: cuts.window,
-            }),
-            // Until this publish is measured itself, what the one before took is the best guess.
-            bandwidth: self
-                .book
-                .newest()
-                .map(|about| about.bandwidth)
-                .unwrap_or_default(),
-        }
-    }
-
-    /// Ends a publisher in whose place another has come.
-    pub(super) fn evict(&mut self, evicted: &Current, why: &str) {
-        info!(parent: &self.span, peer = %evicted.peer.addr, "publisher replaced");
-        evicted.end(why.to_owned());
-        self.evicted.retain(|(_, when)| when.elapsed() < NO_REVENGE);
-        self.evicted.push((evicted.peer.addr.ip(), Instant::now()));
     }
 
     pub(super) async fn publisher_left(&mut self, myself: &ActorRef<Message>, epoch: Epoch) {
@@ -543,8 +279,8 @@ impl State {
         }
         self.counted = self.context.metrics.stream("waiting");
         self.waiting.retain(|waiting| !waiting.newcomer.is_gone());
-        if !self.waiting.is_empty() {
-            return self.make_room(myself).await;
+        if self.make_room(myself).await {
+            return;
         }
         if let Some(record) = &mut self.record {
             record.state = StreamState::Waiting;

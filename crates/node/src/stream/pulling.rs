@@ -187,16 +187,6 @@ impl State {
         }
     }
 
-    async fn answer_askers(&mut self, myself: &ActorRef<Message>) {
-        for (request, reply) in std::mem::take(&mut self.asking) {
-            if reply.is_closed() {
-                continue;
-            }
-            let subscribed = self.subscribe(myself, request).await;
-            drop(reply.send(subscribed));
-        }
-    }
-
     /// Whether it comes in from the node that has it.
     pub(super) fn is_fed(&self) -> bool {
         let pulled = self.pulled.as_ref();
@@ -215,8 +205,8 @@ impl State {
         if let Some(pulled) = &self.pulled {
             let mut viewers = self.lent.viewers();
             for format in Format::ALL {
-                let of_it = self.viewers.iter().filter(|viewer| viewer.format == format);
-                let here = u32::try_from(of_it.count()).unwrap_or(u32::MAX);
+                let here = self.players.count_of(format);
+                let here = u32::try_from(here).unwrap_or(u32::MAX);
                 if here > 0 {
                     *viewers.entry(format.protocol().to_owned()).or_default() += here;
                 }
@@ -260,7 +250,7 @@ impl State {
         let is_watched = self.warm
             || self.standby.is_some()
             || self.is_watched_over_hls()
-            || !(self.subscribers.is_empty() && self.asking.is_empty());
+            || !self.players.is_empty();
         if is_watched {
             self.phase = Phase::Pulled;
             self.begin_pull(myself, true).await;

@@ -39,7 +39,7 @@ impl State {
             place,
             publish,
             ring: self.ring.clone(),
-            subscribers: self.viewers.clone(),
+            subscribers: self.players.told().to_vec(),
             hls: self.viewers_over_hls() as u64,
             sketch: self.sketch_over_hls(),
             edges: self.lent.edges(),

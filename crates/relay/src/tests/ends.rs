@@ -280,6 +280,7 @@ async fn all_the_questions_and_orders_arrive() {
         epoch: epoch(9),
         identity: identity.to_vec(),
         publisher: String::new(),
+        only_asks: false,
     };
     let released = soon(edge.release(peer, release(b"same")))
         .await

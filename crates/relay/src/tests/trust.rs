@@ -49,7 +49,7 @@ async fn who_has_the_secret_is_believed_and_nobody_else() {
     let Err(error @ Error::NotAdmitted { .. }) = pulled else {
         panic!("{pulled:?}");
     };
-    assert!(!error.is_retryable());
+    assert!(!error.is_retryable() && error.is_distrust());
     // The node has not heard of it.
     assert!(origin.node.wanted.lock().expect("not poisoned").is_empty());
 }
@@ -177,6 +177,7 @@ async fn who_only_says_to_be_the_origin_is_no_origin() {
             epoch: epoch(1),
             identity: Vec::new(),
             publisher: String::new(),
+            only_asks: false,
         };
         let released = soon(edge.release(&peer, release)).await;
         assert!(

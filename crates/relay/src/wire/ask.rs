@@ -13,6 +13,7 @@ pub(crate) mod release {
             epoch: Some(epoch_to_wire(release.epoch)),
             identity: release.identity.into(),
             publisher: release.publisher,
+            only_asks: release.only_asks,
         }
     }
 
@@ -22,6 +23,7 @@ pub(crate) mod release {
             epoch: epoch_from_wire(request.epoch),
             identity: request.identity.into(),
             publisher: request.publisher,
+            only_asks: request.only_asks,
         })
     }
 }
@@ -213,6 +215,7 @@ mod tests {
             epoch: Epoch::new(7, 9),
             identity: vec![1, 2, 3],
             publisher: "10.0.0.1:5000".to_owned(),
+            only_asks: true,
         };
         assert_eq!(
             release::from_wire(release::to_wire(wanted.clone())),

@@ -19,6 +19,11 @@ use super::Failure;
 const CONNECT: Duration = Duration::from_secs(5);
 /// A node asks others and gives them a second; it has the rest for itself.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// What a node says at a path of the API where it has none.
+const NO_PATH: &str = "there is nothing at this path";
+/// What to do where no API answers.
+const ELSEWHERE: &str =
+    "Where its API is elsewhere (http.listen, admin.listen), say so with --api URL or WEIR_API";
 /// No answer is longer.
 const LONGEST: usize = 256 << 20;
 
@@ -45,7 +50,9 @@ impl Client {
         };
         let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
         if uri.scheme_str() != Some("http") {
-            return Err(wrong("only http:// is spoken here"));
+            return Err(wrong(
+                "only http:// is spoken here, as at http.listen and admin.listen",
+            ));
         }
         let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
         if authority.as_str().contains('@') || authority.host().is_empty() {
@@ -56,6 +63,10 @@ impl Client {
             Failure::Usage("the key has characters that no key can have".to_owned())
         })?;
         let host = authority.host();
+        let port = authority.as_str().strip_prefix(host).unwrap_or_default();
+        if !port.is_empty() && authority.port_u16().is_none() {
+            return Err(wrong("its port is no number up to 65535"));
+        }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
             address: (bare.to_owned(), authority.port_u16().unwrap_or(80)),
@@ -85,11 +96,17 @@ impl Client {
             return Ok(answer);
         }
         let sentence = answer.get("error").and_then(Value::as_str);
-        let sentence = match sentence {
-            Some(sentence) => sentence.to_owned(),
-            None => format!("{} answers {status}; is it a node of Weir?", self.authority),
+        let Some(sentence) = sentence.map(str::to_owned) else {
+            return Err(Failure::Failed(format!(
+                "http://{} answers {status}: is it a node of Weir? {ELSEWHERE}",
+                self.authority
+            )));
         };
         match status {
+            StatusCode::NOT_FOUND if sentence == NO_PATH => Err(Failure::Failed(format!(
+                "the node at http://{} has its API elsewhere. {ELSEWHERE}",
+                self.authority
+            ))),
             StatusCode::BAD_REQUEST => Err(Failure::Usage(sentence)),
             StatusCode::UNAUTHORIZED => Err(Failure::Failed(format!(
                 "{sentence}; give it with WEIR_API_KEY or --key"
@@ -108,7 +125,8 @@ impl Client {
         let late = |_| {
             let seconds = PATIENCE.as_secs();
             Failure::Failed(format!(
-                "{} does not answer within {seconds} s",
+                "http://{} does not answer within {seconds} s: the node is stuck, or something \
+                 else has that port. {ELSEWHERE}",
                 self.authority
             ))
         };
@@ -116,7 +134,10 @@ impl Client {
             .await
             .map_err(late)?
             .map_err(|error| {
-                Failure::Failed(format!("{} does not answer: {error}", self.authority))
+                Failure::Failed(format!(
+                    "http://{} does not answer as a node does: {error}. {ELSEWHERE}",
+                    self.authority
+                ))
             })?;
         // What is no JSON comes from something else, or says nothing.
         Ok((status, serde_json::from_slice(&text).unwrap_or_default()))
@@ -131,8 +152,7 @@ impl Client {
             Err(_) => format!("no connection within {} s", CONNECT.as_secs()),
         };
         Err(Failure::Failed(format!(
-            "nobody answers at http://{}: {why}. Does a node run there? Where its API is \
-             elsewhere (http.listen, admin.listen), say so with --api URL or WEIR_API",
+            "nobody answers at http://{}: {why}. Does a node run there? {ELSEWHERE}",
             self.authority
         )))
     }

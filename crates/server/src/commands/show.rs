@@ -1,6 +1,8 @@
 //! Answers of a node, for people.
 
-use node::status::{Node, Nodes, State, Stream, Streams, Warm, Why};
+use std::collections::BTreeMap;
+
+use node::status::{Node, Nodes, REFUSED, State, Stream, Streams, Warm, Why, by_reason};
 use serde_json::Value;
 
 use super::table::{Table, plain};
@@ -23,7 +25,7 @@ pub(super) fn nodes(nodes: &Nodes) -> String {
         table.row([
             node.id.clone(),
             node.role.clone(),
-            state(node, &nodes.unreachable).to_owned(),
+            state(node, nodes).to_owned(),
             text(&node.zone),
             text(&node.version),
             node.uptime.map(span).unwrap_or_default(),
@@ -34,11 +36,16 @@ pub(super) fn nodes(nodes: &Nodes) -> String {
             text(&node.addresses.get("rtmp").cloned()),
         ]);
     }
-    table.text() + &notes(nodes)
+    // Whose state says why is not told of again.
+    let mut rest = nodes.clone();
+    let is_told = |node: &String| state_is_reason(nodes, node);
+    rest.unreachable.retain(|node| !is_told(node));
+    rest.unreachable_because.retain(|node, _| !is_told(node));
+    table.text() + &notes(&rest)
 }
 
 pub(super) fn streams(streams: &Streams) -> String {
-    let unreachable = unreachable(&streams.unreachable);
+    let unreachable = unreachable(&streams.unreachable, &streams.unreachable_because);
     if streams.streams.is_empty() {
         return format!("no streams\n{unreachable}");
     }
@@ -88,6 +95,11 @@ pub(super) fn why(why: &Why) -> String {
     let age = why.last_tag_age.map(|age| format!("{age:.2} s ago"));
     line("last tag", age.unwrap_or_default());
     line("codecs", why.codecs.join(", "));
+    let standbys = why.nodes.iter().filter_map(|node| {
+        let from = node.standby.as_ref()?;
+        Some(format!("{} (from {from})", node.node))
+    });
+    line("standby", standbys.collect::<Vec<_>>().join(", "));
     if why.nodes.len() > 1 {
         let mut table = Table::new(["NODE", "PART", "EPOCH", "LAST TAG", "VIEWERS"]);
         for node in &why.nodes {
@@ -158,7 +170,17 @@ fn checks(ready: &Value) -> String {
 }
 
 fn notes(nodes: &Nodes) -> String {
-    let mut text = unreachable(&nodes.unreachable);
+    let mut text = unreachable(&nodes.unreachable, &nodes.unreachable_because);
+    let is_cut_off = |node: &&Node| node.directory_up == Some(false);
+    let cut_off: Vec<_> = nodes.nodes.iter().filter(is_cut_off).collect();
+    if !cut_off.is_empty() {
+        let ids: Vec<_> = cut_off.iter().map(|node| node.id.as_str()).collect();
+        text += &format!(
+            "note: the directory is out of reach of {}: what runs goes on, and what changes elsewhere is not known \
+             there; see etcd and directory.endpoints\n",
+            ids.join(", ")
+        );
+    }
     for node in &nodes.nodes {
         if let Some(seconds) = node.clock_difference {
             let (by, way) = (
@@ -174,16 +196,28 @@ fn notes(nodes: &Nodes) -> String {
     text
 }
 
-fn unreachable(nodes: &[String]) -> String {
-    match nodes {
-        [] => String::new(),
-        nodes => format!("note: no answer from {}\n", nodes.join(", ")),
+fn unreachable(nodes: &[String], because: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for (_, names, why) in by_reason(because) {
+        text += &format!("note: no answer from {} ({})\n", plain(&names), plain(why));
     }
+    // A node of the release before gives no reasons.
+    for node in nodes.iter().filter(|node| !because.contains_key(*node)) {
+        text += &format!("note: no answer from {}\n", plain(node));
+    }
+    text
 }
 
-fn state(node: &Node, unreachable: &[String]) -> &'static str {
+/// Whether one of the two nodes does not believe the other, which is no trouble of the network.
+fn state_is_reason(nodes: &Nodes, node: &str) -> bool {
+    let why = nodes.unreachable_because.get(node);
+    why.is_some_and(|why| why.starts_with(REFUSED))
+}
+
+fn state<'a>(node: &Node, nodes: &'a Nodes) -> &'a str {
     match node.ready {
-        _ if unreachable.contains(&node.id) => "unreachable",
+        _ if state_is_reason(nodes, &node.id) => &nodes.unreachable_because[&node.id],
+        _ if nodes.unreachable.contains(&node.id) => "unreachable",
         _ if node.draining => "draining",
         Some(true) => "ready",
         Some(false) => "not ready",

@@ -7,8 +7,8 @@ use super::{ROUNDED, SECOND};
 /// with the step from the one to the other (RFC 8216bis 6.2.1 and 6.2.2).
 ///
 /// A list that has nothing in common with the one before, and higher numbers, is that of a publish
-/// after a crash: it begins anew. The target duration may grow, with the first complete segment of
-/// another publish.
+/// after a crash: it begins anew. The target duration may grow where a segment has begun
+/// without a keyframe: keyframes are farther apart than it held.
 pub fn lint_later(before: &str, after: &str) -> Vec<String> {
     let (before, _) = MediaPlaylist::parse(before);
     let (after, _) = MediaPlaylist::parse(after);
@@ -34,9 +34,7 @@ pub fn lint_later(before: &str, after: &str) -> Vec<String> {
         begins_anew(&before, &after, &mut findings);
         return findings;
     }
-    if after.target < before.target
-        || after.target > before.target && !is_of_another_publish(&before, &after)
-    {
+    if after.target < before.target || after.target > before.target && after.independent {
         findings.push("the target duration changed".to_owned());
     }
     if after.part_target != before.part_target {
@@ -51,12 +49,6 @@ pub fn lint_later(before: &str, after: &str) -> Vec<String> {
     removal(&before, &after, &mut findings);
     reuse(&before, &after, &mut findings);
     findings
-}
-
-/// Whether the newest complete segment is behind another discontinuity than it was.
-fn is_of_another_publish(before: &MediaPlaylist, after: &MediaPlaylist) -> bool {
-    let newest = |list: &MediaPlaylist| list.complete().next_back().map(|it| it.discontinuity);
-    newest(before) < newest(after)
 }
 
 fn common<'a>(

@@ -1,6 +1,6 @@
 //! Initialisations, segments and parts; and how anything is answered that is there.
 
-use ::hls::{Answer, Body, Found, Name};
+use ::hls::{ADVANCE, Answer, Body, Found, Name};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use node::hls::View;
@@ -43,7 +43,10 @@ impl Inquiry<'_> {
             Answer::TooFar if !view.is_caught_up() => None,
             Answer::TooFar | Answer::Gone => Some(Err(GONE)),
         };
-        let body = match self.until(View::target, GONE, look).await? {
+        let body = match self
+            .until(|view| view.target().max(ADVANCE), GONE, look)
+            .await?
+        {
             Found::Init(init) => Body::new([init.body.clone()]),
             Found::Media(body) => body,
         };
@@ -92,7 +95,7 @@ impl Inquiry<'_> {
             return response;
         }
         if self.parts.method == Method::GET {
-            let run = Run::new(self.stream.clone(), body, range.start, range.len());
+            let run = Run::new(self.stream.egress(), body, range.start, range.len());
             response.extensions_mut().insert(run);
         }
         let headers = response.headers_mut();

@@ -136,8 +136,13 @@ impl AsRef<[u8]> for Text {
     }
 }
 
+/// How long a version that was asked for is waited for.
 fn reload(view: &View) -> Duration {
-    view.target() * PATIENCE
+    match view.window().has_ended() {
+        // It would be of the next publish, of which somebody else knew already: soon this node does, too, or it was made up.
+        true => view.target(),
+        false => view.target() * PATIENCE,
+    }
 }
 
 /// The version to answer with.

@@ -4,15 +4,15 @@ use std::io::IoSlice;
 
 use ::hls::Body;
 use bytes::Buf;
-use node::hls::Stream;
+use node::hls::Egress;
 
 /// What is sent of a [`Body`]: none of it is copied, and a write takes many of its slices at once. What was written is
-/// counted for its stream.
+/// counted. Nothing else of its stream is held, however long it takes.
 ///
 /// It comes along with an answer, in its extensions, and becomes its body where that is sent.
 #[derive(Clone)]
 pub(crate) struct Run {
-    stream: Stream,
+    egress: Egress,
     body: Body,
     /// The next slice, and how much of it is left out.
     at: usize,
@@ -21,11 +21,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Of a body of `stream` `length` bytes from `start` on, or as many as there are.
-    pub(super) fn new(stream: Stream, body: Body, start: usize, length: usize) -> Self {
+    /// Of a body `length` bytes from `start` on, or as many as there are.
+    pub(super) fn new(egress: Egress, body: Body, start: usize, length: usize) -> Self {
         let left = body.len().saturating_sub(start).min(length);
         let mut run = Self {
-            stream,
+            egress,
             body,
             at: 0,
             skip: 0,
@@ -82,7 +82,7 @@ impl Buf for Run {
         let count = count.min(self.left);
         self.left -= count;
         self.go_on(count);
-        self.stream.sent(count);
+        self.egress.sent(count);
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -111,7 +111,7 @@ mod tests {
             is_caught_up: true,
         });
         let slices = ["abc", "", "d", "efgh"].map(|it| Bytes::from_static(it.as_bytes()));
-        Run::new(stage.stream(), Body::new(slices), start, length)
+        Run::new(stage.stream().egress(), Body::new(slices), start, length)
     }
 
     /// All that is written if a write takes so many slices, and so many bytes of them.

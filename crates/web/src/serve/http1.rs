@@ -5,7 +5,7 @@
 //! made that takes a while, as those to HLS players do who ask for what is to come.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -81,7 +81,6 @@ pub(super) async fn serve(mut link: Link, guest: &Guest) -> End {
 async fn idle(link: &Link, guest: &Guest) -> Result<(), End> {
     guest.place.is_idle();
     let patience = guest.patience();
-    let mut stopped = guest.site.stopped.clone();
     let news = poll_fn(|cx| {
         if guest.place.poll_dismissed(cx).is_ready() {
             return Poll::Ready(Err(End::Room));
@@ -91,7 +90,7 @@ async fn idle(link: &Link, guest: &Guest) -> Result<(), End> {
     });
     tokio::select! {
         news = timeout(patience, news) => news.unwrap_or(Err(End::TimedOut)),
-        _ = stopped.wait_for(|stopped| *stopped) => Err(End::Closed),
+        () = guest.site.phases.stopped() => Err(End::Closed),
     }
 }
 
@@ -112,7 +111,7 @@ async fn talk(link: Link, begun: Bytes, again: Option<Again>, guest: &Guest) -> 
     let service = guest.service(Arc::clone(&flow));
     let http1 = &guest.site.http1;
     let mut connection = http1.serve_connection(TokioIo::new(socket), service);
-    let mut stopped = guest.site.stopped.clone();
+    let mut stopped = pin!(guest.site.phases.stopped());
     let (mut stops, mut is_busy) = (false, false);
     let ended = loop {
         let step = poll_fn(|cx| {
@@ -135,7 +134,7 @@ async fn talk(link: Link, begun: Bytes, again: Option<Again>, guest: &Guest) -> 
                     return Next::Over(End::Room);
                 }
             }
-            _ = stopped.wait_for(|stopped| *stopped), if !stops => {}
+            () = &mut stopped, if !stops => {}
         }
         stops = true;
         Pin::new(&mut connection).graceful_shutdown();

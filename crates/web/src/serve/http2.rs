@@ -21,12 +21,11 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Whether somebody speaks it who has not been asked. Waits for its first bytes.
 pub(super) async fn is_begun(socket: &TcpStream, guest: &Guest) -> Result<bool, End> {
-    let mut stopped = guest.site.stopped.clone();
     let mut first = [0; PREFACE.len()];
     let peeked = tokio::select! {
         peeked = timeout(guest.patience(), socket.peek(&mut first)) => peeked,
         () = poll_fn(|cx| guest.place.poll_dismissed(cx)) => return Err(End::Room),
-        _ = stopped.wait_for(|stopped| *stopped) => return Err(End::Closed),
+        () = guest.site.phases.stopped() => return Err(End::Closed),
     };
     match peeked {
         Ok(Ok(0)) => Err(End::Left),
@@ -51,7 +50,7 @@ pub(super) async fn serve(link: Link, guest: &Guest) -> End {
     let http2 = &guest.site.http2;
     let connection = http2.serve_connection(TokioIo::new(socket), service);
     let mut connection = Box::pin(connection);
-    let mut stopped = guest.site.stopped.clone();
+    let mut turn_to_go = Box::pin(guest.site.phases.turn_to_go());
     let mut deadline = Box::pin(sleep_until(Instant::now() + guest.patience()));
     // Whether it has been told that no more is answered, and why.
     let mut leaves = None;
@@ -98,7 +97,7 @@ pub(super) async fn serve(link: Link, guest: &Guest) -> End {
                 (None, None) => End::TimedOut,
             },
             () = poll_fn(|cx| guest.place.poll_dismissed(cx)), if leaves.is_none() => End::Room,
-            _ = stopped.wait_for(|stopped| *stopped), if leaves.is_none() => End::Closed,
+            () = &mut turn_to_go, if leaves.is_none() => End::Closed,
             // What is under way is answered here, and the next on another connection: behind a balancer, elsewhere.
             () = is_last, if leaves.is_none() => End::Closed,
         };

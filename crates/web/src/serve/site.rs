@@ -9,7 +9,6 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use node::Watch;
-use tokio::sync::watch;
 
 use super::answers::Answers;
 use super::counts::Counts;
@@ -19,6 +18,7 @@ use crate::config::Config;
 use crate::cors::Cors;
 use crate::flv::Wish;
 use crate::patience::Terms;
+use crate::phase::Phases;
 
 /// The head of a request may be so long, and what is read ahead of a body as well.
 const MAX_HEAD: usize = 32 << 10;
@@ -47,7 +47,7 @@ pub(super) struct Site {
     pub(super) terms: Terms,
     pub(super) http1: http1::Builder,
     pub(super) http2: http2::Builder<Answers>,
-    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) phases: Phases,
 }
 
 /// Who serves players, and whose web pages may be such.
@@ -64,7 +64,7 @@ impl Site {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        *self.stopped.borrow()
+        self.phases.is_stopped()
     }
 }
 

@@ -188,6 +188,33 @@ async fn an_answer_that_nobody_takes_is_reset_and_the_connection_stays() {
 }
 
 #[tokio::test]
+async fn who_asks_for_nothing_is_told_when_the_server_leaves_and_who_waits_is_answered() {
+    let mut cast = Cast::of(Mode::LowLatency, 9);
+    let site = Site::new(&[("live/a", cast.stream())]);
+    let (mut idle, mut waits) = (Sender::connect(&site).await, Sender::connect(&site).await);
+    let (msn, part) = cast.newest();
+    let path = format!(
+        "/live/a/media.m3u8?_HLS_msn={msn}&_HLS_part={}",
+        part.expect("a part") + 1
+    );
+    idle.ask("GET", "/live/a/media.m3u8", &[]).await;
+    let answer = tokio::spawn(waits.ask("GET", &path, &[]));
+    site.was_asked(2).await;
+    site.server.leave(Duration::ZERO);
+    idle.is_left().await;
+    cast.next_part();
+    let (msn, part) = cast.newest();
+    let answer = answer.await.expect("no panic");
+    assert_eq!(answer.body(), cast.text(msn, part, false).as_bytes());
+    waits.is_left().await;
+    // Whoever comes now is served, as nobody else may be there.
+    let late = Sender::connect(&site).await;
+    let media = late.ask("GET", "/live/a/media.m3u8", &[]).await;
+    assert_eq!(media.status(), 200);
+    assert!(!late.0.is_closed());
+}
+
+#[tokio::test]
 async fn who_takes_little_but_goes_on_gets_all_of_it() {
     let cast = Cast::of(Mode::LowLatency, 9);
     let site = Site::with(&[("live/a", cast.stream())], |web| {

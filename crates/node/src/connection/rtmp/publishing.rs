@@ -44,6 +44,7 @@ impl Conversation {
         };
         info!("goes on for the publisher that is gone");
         publishing.publisher = published.publisher;
+        publishing.listed.goes_on(publishing.publisher.epoch());
         publishing._leave = published.leave;
         let (mut cursor, join) = aside.cursor(Start::CaughtUp);
         let now = self.context.clock.now();

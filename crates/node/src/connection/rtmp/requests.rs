@@ -139,6 +139,10 @@ impl Conversation {
                 let stream_id = publish.stream_id;
                 self.publishes.push(Publishing {
                     stream_id,
+                    listed: self
+                        .context
+                        .publishers
+                        .enter(key, publisher.epoch(), self.peer.addr),
                     publisher,
                     _leave: leave,
                     _counted: self.context.pace.publisher(),

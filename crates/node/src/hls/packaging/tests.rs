@@ -18,6 +18,7 @@ struct Packaged {
     ring: Ring,
     book: Book,
     stream: Stream,
+    _stage: Arc<Stage>,
     task: JoinHandle<()>,
 }
 
@@ -32,13 +33,14 @@ impl Packaged {
             context,
             ring: ring.clone(),
             book: book.clone(),
-            stage,
+            stage: Arc::clone(&stage),
             span: Span::none(),
         });
         Packaged {
             ring,
             book,
             stream,
+            _stage: stage,
             task: tokio::spawn(packaging.run()),
         }
     }

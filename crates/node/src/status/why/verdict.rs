@@ -1,7 +1,10 @@
 //! The sentence for a person.
 
+#[cfg(test)]
+mod tests;
+
 use super::Facts;
-use crate::status::{Part, Served, State};
+use crate::status::{Part, REFUSED, Served, State, by_reason};
 
 /// An encoder that has sent nothing for so many seconds may be gone.
 const SILENT: f64 = 3.0;
@@ -19,12 +22,22 @@ pub(super) fn verdict(facts: &Facts<'_>) -> String {
         (None, Some(_)) => of_record(facts),
         (None, None) => unknown(facts),
     };
-    if !facts.unreachable.is_empty() {
-        let (names, do_not) = match facts.unreachable {
-            [one] => (one.clone(), "does"),
-            many => (many.join(", "), "do"),
-        };
-        text += &format!(" {names} {do_not} not answer.");
+    let standbys = facts.served.iter().filter(|it| it.standby.is_some());
+    let standbys: Vec<_> = standbys.map(|it| it.node.as_str()).collect();
+    match standbys[..] {
+        [] => {}
+        [node] => text += &format!(" A second encoder stands by at {node}."),
+        _ => text += &format!(" Other encoders stand by at {}.", standbys.join(", ")),
+    }
+    // Of whom it has been said, if of anybody.
+    let said = match (source, &facts.recorded) {
+        (Some(_), _) => "",
+        (None, Some(recorded)) => recorded.node.as_str(),
+        (None, None) => facts.me,
+    };
+    for (count, names, why) in by_reason(&facts.silent.besides(said)) {
+        let do_not = if count == 1 { "does not" } else { "do not" };
+        text += &format!(" {names} {do_not} answer ({why}).");
     }
     if !facts.directory_up && facts.others > 0 {
         text += " The directory is out of reach; what changed in it since is not known here.";
@@ -88,7 +101,7 @@ fn of_origin(facts: &Facts<'_>, origin: &Served) -> String {
         many => text += &format!("; {many} nodes pull it"),
     }
     text += &format!("; {}.", watched(facts));
-    if facts.mine().is_none() && !facts.unreachable.iter().any(|node| node == facts.me) {
+    if facts.mine().is_none() && !facts.silent.has(facts.me) {
         text += &format!(
             " {} does not have it, and pulls it for its first viewer.",
             facts.me
@@ -120,17 +133,21 @@ fn of_record(facts: &Facts<'_>) -> String {
         return unknown(facts);
     };
     let (key, node) = (facts.key.as_str(), &recorded.node);
-    if node == facts.me && facts.unreachable.contains(node) {
+    if node == facts.me && facts.silent.has(node) {
         return format!(
             "The directory says that {node} has {key}, and {node} is too busy to say more: ask again."
         );
     }
-    if facts.unreachable.contains(node) {
+    if let Some(why) = facts.silent.why(node) {
+        let me = facts.me;
+        let todo = match why.starts_with(REFUSED) {
+            true => format!("{node} and {me} do not believe each other, see the log of {me}"),
+            false => format!(
+                "see whether it runs, and whether relay.advertise of {node} can be reached from {me}"
+            ),
+        };
         return format!(
-            "The directory says that {node} has {key}, but {node} cannot be asked: see whether it \
-             runs, whether relay.advertise of {node} can be reached from {}, and whether \
-             relay.secret is the same on both; the log of {} has more.",
-            facts.me, facts.me
+            "The directory says that {node} has {key}, but {node} cannot be asked ({why}): {todo}."
         );
     }
     if !recorded.is_there {
@@ -148,7 +165,7 @@ fn of_record(facts: &Facts<'_>) -> String {
 /// Nobody has heard of it.
 fn unknown(facts: &Facts<'_>) -> String {
     let key = facts.key.as_str();
-    if facts.unreachable.iter().any(|node| node == facts.me) {
+    if facts.silent.has(facts.me) {
         let me = facts.me;
         return format!(
             "Whether anybody publishes {key} is not known: {me} is too busy. Ask again."
@@ -166,11 +183,16 @@ fn unknown(facts: &Facts<'_>) -> String {
             "on {}, which is alone: there is no other node to ask",
             facts.me
         ),
-        others => format!(
-            "in the cluster: it is neither in the directory nor on any of the {} nodes that were \
-             asked",
-            others + 1 - facts.unreachable.len().min(others)
-        ),
+        others => match others + 1 - facts.silent.len().min(others) {
+            1 => format!(
+                "in the cluster: it is neither in the directory nor on {}",
+                facts.me
+            ),
+            asked => format!(
+                "in the cluster: it is neither in the directory nor on any of the {asked} nodes \
+                 that were asked"
+            ),
+        },
     };
     let mut text = format!("Nobody publishes {key} {place}.");
     if !facts.similar.is_empty() {
@@ -209,266 +231,5 @@ fn span(seconds: f64) -> String {
         seconds if seconds < 120.0 => format!("{seconds:.0} s"),
         seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
         seconds => format!("{:.0} h", seconds / 3600.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use media::StreamKey;
-
-    use super::*;
-    use crate::status::{Recorded, Stream, Why, explain};
-
-    fn told(node: &str, part: Part, age: f64) -> Served {
-        Served {
-            stream: Stream {
-                stream_key: "live/cam".to_owned(),
-                state: State::Live,
-                epoch: Some(7),
-                origin: Some("o1".to_owned()),
-                viewers: 2,
-                ..Stream::default()
-            },
-            node: node.to_owned(),
-            part,
-            path: match part {
-                Part::Pulled => vec!["o1".to_owned(), "e1".to_owned()],
-                Part::Origin | Part::Waiting => Vec::new(),
-            },
-            last_tag_age: Some(age),
-            codecs: vec!["avc1.64001f".to_owned(), "mp4a.40.2".to_owned()],
-            ..Served::default()
-        }
-    }
-
-    struct Case<'a> {
-        served: &'a [Served],
-        recorded: Option<Recorded>,
-        unreachable: &'a [&'a str],
-        others: usize,
-        up: bool,
-        similar: &'a [&'a str],
-    }
-
-    const NOTHING: Case<'_> = Case {
-        served: &[],
-        recorded: None,
-        unreachable: &[],
-        others: 2,
-        up: true,
-        similar: &[],
-    };
-
-    fn why(case: &Case<'_>) -> Why {
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let unreachable: Vec<String> = owned(case.unreachable);
-        explain(&Facts {
-            key: &StreamKey::parse("live/cam").expect("a key"),
-            me: "e2",
-            others: case.others,
-            directory_up: case.up,
-            recorded: case.recorded.clone(),
-            served: case.served,
-            unreachable: &unreachable,
-            similar: owned(case.similar),
-        })
-    }
-
-    /// The verdict holds all these words.
-    #[track_caller]
-    fn says(case: &Case<'_>, words: &[&str]) {
-        let verdict = why(case).verdict;
-        for word in words {
-            assert!(verdict.contains(word), "{word:?} in {verdict:?}");
-        }
-        assert!(verdict.ends_with('.'), "{verdict:?}");
-    }
-
-    fn recorded(is_there: bool) -> Option<Recorded> {
-        Some(Recorded {
-            node: "o1".to_owned(),
-            epoch: 7,
-            state: State::Live,
-            is_there,
-        })
-    }
-
-    #[test]
-    fn a_stream_that_flows() {
-        let served = [
-            told("o1", Part::Origin, 0.02),
-            told("e2", Part::Pulled, 0.03),
-        ];
-        let case = Case {
-            served: &served,
-            ..NOTHING
-        };
-        says(
-            &case,
-            &[
-                "live/cam is live on o1",
-                "avc1.64001f and mp4a.40.2",
-                "1 node pulls it",
-                "4 viewers watch",
-            ],
-        );
-        let why = why(&case);
-        assert_eq!(why.path, ["e2", "e1", "o1"]);
-        assert_eq!((why.epoch, why.last_tag_age), (Some(7), Some(0.02)));
-        assert_eq!((why.viewers, why.nodes.len()), (4, 2));
-    }
-
-    #[test]
-    fn a_node_that_does_not_have_it_pulls_it_when_somebody_watches() {
-        let served = [told("o1", Part::Origin, 0.02)];
-        let case = Case {
-            served: &served,
-            ..NOTHING
-        };
-        says(&case, &["e2 does not have it, and pulls it"]);
-        assert_eq!(why(&case).path, ["o1"]);
-    }
-
-    #[test]
-    fn troubles_of_the_encoder() {
-        let silent = [told("o1", Part::Origin, 75.0)];
-        let case = Case {
-            served: &silent,
-            ..NOTHING
-        };
-        says(&case, &["nothing has come from its encoder for 75 s"]);
-        let mut left = silent.clone();
-        left[0].stream.state = State::Waiting;
-        let case = Case {
-            served: &left,
-            ..NOTHING
-        };
-        says(&case, &["The encoder of live/cam left o1", "publish.grace"]);
-        let mut useless = [told("o1", Part::Origin, 0.0)];
-        useless[0].codecs.clear();
-        useless[0].dropped.insert("unconfigured".to_owned(), 9);
-        let case = Case {
-            served: &useless,
-            ..NOTHING
-        };
-        says(
-            &case,
-            &["nothing that it sends can be played (unconfigured)"],
-        );
-    }
-
-    #[test]
-    fn troubles_between_nodes() {
-        let late = [told("o1", Part::Origin, 0.1), told("e1", Part::Pulled, 5.1)];
-        let case = Case {
-            served: &late,
-            ..NOTHING
-        };
-        says(&case, &["e1 is 5.0 s behind", "network"]);
-        let lost = [told("e1", Part::Pulled, 20.0)];
-        let case = Case {
-            served: &lost,
-            unreachable: &["o1"],
-            ..NOTHING
-        };
-        says(&case, &["live/cam is lost", "o1 does not answer."]);
-        let case = Case {
-            recorded: recorded(true),
-            unreachable: &["o1"],
-            ..NOTHING
-        };
-        says(
-            &case,
-            &["o1 cannot be asked", "relay.advertise", "relay.secret"],
-        );
-        let case = Case {
-            recorded: recorded(false),
-            ..NOTHING
-        };
-        says(&case, &["o1, which had live/cam, is gone", "lease"]);
-        let why = why(&case);
-        assert_eq!((why.state, why.epoch), (Some(State::Live), Some(7)));
-        assert_eq!(why.origin.as_deref(), Some("o1"));
-    }
-
-    #[test]
-    fn a_node_that_is_too_busy_says_so_of_itself() {
-        let busy = Case {
-            unreachable: &["e2"],
-            ..NOTHING
-        };
-        says(&busy, &["is not known: e2 is too busy. Ask again."]);
-        let mine = Recorded {
-            node: "e2".to_owned(),
-            ..recorded(true).expect("one")
-        };
-        let case = Case {
-            recorded: Some(mine),
-            ..busy
-        };
-        says(&case, &["e2 has live/cam, and e2 is too busy to say more"]);
-        let served = [told("o1", Part::Origin, 0.02)];
-        let case = Case {
-            served: &served,
-            unreachable: &["e2"],
-            ..NOTHING
-        };
-        says(&case, &["live/cam is live on o1", "e2 does not answer."]);
-        assert!(!why(&case).verdict.contains("does not have it"));
-    }
-
-    #[test]
-    fn a_key_that_nobody_knows() {
-        says(
-            &NOTHING,
-            &[
-                "Nobody publishes live/cam in the cluster",
-                "any of the 3 nodes",
-                "Compare the key",
-            ],
-        );
-        let case = Case {
-            others: 0,
-            similar: &["live/Cam"],
-            ..NOTHING
-        };
-        says(&case, &["on e2, which is alone", "There is live/Cam"]);
-        let case = Case {
-            others: 0,
-            up: false,
-            ..NOTHING
-        };
-        says(&case, &["e2 has not reached the directory"]);
-        let mut waits = [told("e2", Part::Waiting, 0.0)];
-        waits[0].stream.epoch = None;
-        let case = Case {
-            served: &waits,
-            unreachable: &["o1"],
-            up: false,
-            ..NOTHING
-        };
-        says(
-            &case,
-            &[
-                "any of the 2 nodes",
-                "2 viewers wait for it",
-                "o1 does not answer",
-                "The directory is out of reach",
-            ],
-        );
-        assert_eq!(why(&case).state, None);
-    }
-
-    #[test]
-    fn spans_are_said_as_people_say_them() {
-        for (seconds, text) in [
-            (0.04, "0.0 s"),
-            (9.94, "9.9 s"),
-            (75.4, "75 s"),
-            (130.0, "2 min"),
-            (9000.0, "2 h"),
-        ] {
-            assert_eq!(span(seconds), text);
-        }
     }
 }

@@ -43,6 +43,53 @@ async fn a_stranger_is_refused_while_the_publisher_sends() {
     cluster.drain().await;
 }
 
+#[test]
+fn nothing_is_pulled_for_who_is_refused() {
+    counted(async |recorded| {
+        let cluster = Cluster::new(|_, config| {
+            with_token(config);
+            (config.publish.silence, config.publish.grace) = (NEVER, NEVER);
+        })
+        .await;
+        let [mut here, mut there] = [&cluster.o1, &cluster.o2];
+        let mut last = Encoder::accepted(here, "a?token=token", 1).await;
+        let mut begun = 0.0;
+        // One takes it from the other, each time with what there was, until both nodes have had enough of that.
+        for _ in 0..6 {
+            until("it sends", async || {
+                there
+                    .held("a")
+                    .is_some_and(|held| held.record.node == id(here.node.id()))
+            })
+            .await;
+            let next = Encoder::accepted(there, "a?token=token", 2).await;
+            last.ended().await;
+            last = next;
+            (here, there) = (there, here);
+            begun += 1.0;
+            assert_eq!(pulls_begun(recorded), begun);
+        }
+        let why = Encoder::refused(there, "a?token=token").await;
+        assert!(why.contains("just replaced"), "{why}");
+        assert_eq!(pulls_begun(recorded), begun);
+        drop(last);
+        cluster.drain().await;
+    });
+}
+
+#[test]
+fn nor_for_a_stranger() {
+    counted(async |recorded| {
+        let cluster = Cluster::new(|_, config| config.publish.grace = NEVER).await;
+        let _first = Encoder::accepted(&cluster.o1, "a", 1).await;
+        cluster.o2.hears_of("a", "o1").await;
+        let why = Encoder::refused(&cluster.o2, "a").await;
+        assert!(why.contains("being published by someone else"), "{why}");
+        assert_eq!(pulls_begun(recorded), 0.0);
+        cluster.drain().await;
+    });
+}
+
 #[tokio::test]
 async fn anybody_takes_the_place_of_one_who_is_silent() {
     let cluster = Cluster::new(|_, config| {

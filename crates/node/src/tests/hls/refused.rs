@@ -108,3 +108,39 @@ async fn a_node_that_leaves_goes_on_for_those_it_knows_and_no_others() {
     node.drain().await;
     assert!(stream.is_leaving());
 }
+
+#[tokio::test]
+async fn a_name_that_nobody_can_have_given_is_refused_and_one_that_others_may_know_is_waited_for() {
+    let node = node(|_| {}).await;
+    let now = node.context().clock.unix_millis();
+    let named = |number| Request {
+        name: Some(Name::Segment {
+            epoch: media::Epoch::new(number, 7),
+            msn: 1,
+            container: ::hls::Container::Fmp4,
+        }),
+        ..request("a", 1)
+    };
+    let days = |days: u64| named(now + days * 24 * 60 * 60 * 1000);
+    // Nobody even looks for the stream.
+    let asked = node.hls(&days(400)).await;
+    assert_eq!(asked.expect_err("made up").kind, RefusalKind::NotFound);
+    assert!(!is_packaged(&node, "a"));
+    let publisher = publish(&node, "a").await;
+    send(&publisher, 0..3).await;
+    view(&ask(&node, "a").await, "something", |view| {
+        view.window().is_playable()
+    })
+    .await;
+    for request in [days(2), named(u64::MAX)] {
+        let asked = node.hls(&request).await;
+        assert_eq!(asked.expect_err("made up").kind, RefusalKind::NotFound);
+    }
+    // Another node may have heard of a publish that began just now, by a clock that is ahead.
+    for request in [named(now + 60_000), named(now + 60 * 60 * 1000)] {
+        let stream = node.hls(&request).await.expect("may be");
+        let name = request.name.expect("a name");
+        assert_eq!(stream.now().window().find(&name), Answer::Wait);
+    }
+    node.drain().await;
+}

@@ -68,7 +68,7 @@ fn who_asks_over_and_over_is_one_viewer_until_they_have_gone() {
         assert_eq!(allowed(), 5.0, "a session of its own");
         assert!(!stream.is_over(), "nobody has forgotten the stream yet");
 
-        stream.sent(1000);
+        stream.egress().sent(1000);
         assert_eq!(
             recorded.count("weir_egress_bytes_total{protocol=\"hls\"}"),
             1000.0

@@ -16,8 +16,10 @@ const SETTINGS = {
 };
 
 // So much of what has come lies before the picture, in seconds. More is caught up with: faster where it is a little,
-// by a jump where it is much. A play begins with up to a whole group of pictures more.
-const REST = 0.35;
+// by a jump where it is much. A play begins with up to a whole group of pictures more. With less a pause of the network or
+// of the browser that nobody would notice stops the picture.
+const REST = 0.45;
+const MORE = 0.72;
 const MUCH = 1.2;
 const RATE = 1.15;
 
@@ -94,7 +96,7 @@ function chase(video) {
   }
   if (ahead > MUCH) {
     jump(video);
-  } else if (ahead > REST * 2) {
+  } else if (ahead > MORE) {
     video.playbackRate = RATE;
   } else if (ahead < REST) {
     video.playbackRate = 1;

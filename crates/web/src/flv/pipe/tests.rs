@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::cors::Cors;
 use crate::hls::Desk;
+use crate::phase::{Phase, Phases};
 use crate::routes::{Check, Face, router};
 
 /// Far more than anything here takes.
@@ -75,7 +76,7 @@ struct Site {
     publisher: Publisher,
     tag: flv::Tag,
     routes: TowerToHyperService<axum::Router>,
-    _stop: tokio::sync::watch::Sender<bool>,
+    _stop: tokio::sync::watch::Sender<Phase>,
 }
 
 impl Site {
@@ -93,8 +94,8 @@ impl Site {
         let tag = flv::Tag::new(flv::Kind::Video, 0, payload);
         publisher.send(tag.clone()).await.expect("open");
         let cors = Arc::new(Cors::new(&["*".to_owned()]));
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let desk = Arc::new(Desk::new(0, stopped));
+        let (stop, phases) = Phases::new();
+        let desk = Arc::new(Desk::new(0, phases));
         let routes = router(Face::All, Arc::new(Host(node.clone())), cors, desk);
         Self {
             node,
