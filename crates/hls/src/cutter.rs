@@ -211,7 +211,7 @@ impl Cutter {
         }
         if let Some(gop) = gop
             && may_begin
-            && length >= pace.segment / 4
+            && (length >= pace.segment / 4 || !open.is_independent)
         {
             // Where every frame is a keyframe parts are kept whole.
             let fits = gop >= pace.least_part || is_whole;
@@ -219,20 +219,18 @@ impl Cutter {
             let off = |length: i64| length.saturating_sub(pace.segment).saturating_abs();
             // With pictures that come together with a scene the next may be as far as any was.
             let latest = length.saturating_add(open.longest_gop());
-            if fits && (off(length) <= off(next) || latest > pace.longest_segment) {
+            let is_due = off(length) <= off(next)
+                || latest > pace.longest_segment
+                // It is to be joined again soon, not where the next is too late in turn.
+                || !open.is_independent;
+            if fits && is_due {
                 return Some(Begin::Segment {
                     discontinuity: false,
                 });
             }
         }
-        // At the end of a whole part, unless a keyframe is to come in time.
-        let whole = pace.part.unwrap_or(step);
-        let ahead = match open.expected_within(pace.longest_segment) {
-            true => step.min(whole),
-            false => whole,
-        };
-        let is_last = length.saturating_add(step.min(whole)) > pace.longest_segment;
-        if (is_whole || is_last) && length.saturating_add(ahead) > pace.longest_segment {
+        let ahead = pace.part.unwrap_or(step);
+        if is_whole && length.saturating_add(ahead) > pace.longest_segment {
             return Some(Begin::Segment {
                 discontinuity: false,
             });
@@ -307,16 +305,6 @@ impl Open {
         }
         self.gops.push_back(gop);
         gop
-    }
-
-    /// Whether the next keypoint, if it is as far from the last as that from the one before, comes
-    /// before the segment is longer than this.
-    fn expected_within(&self, longest: i64) -> bool {
-        let (Some(last), Some(gop)) = (self.keypoint, self.gops.back()) else {
-            return false;
-        };
-        let next = last.saturating_add(*gop);
-        (self.now..=self.segment.saturating_add(longest)).contains(&next)
     }
 
     fn longest_gop(&self) -> i64 {

@@ -152,7 +152,7 @@ fn the_target_duration_is_that_of_the_first_segment() {
     for (gop, target) in [
         (25, 2),
         (50, 2),
-        (59, 2),
+        (56, 2),
         (60, 3),
         (75, 3),
         (85, 4),
@@ -221,8 +221,16 @@ fn the_target_duration_grows_where_keyframes_show_that_it_is_too_short() {
 #[test]
 fn keyframes_that_come_with_scenes_begin_segments_before_the_next_may_be_too_late() {
     let config = Config::default();
-    let scenes = scenes(&[0, 50, 68, 118, 128, 178, 228, 245, 295], 50, 40);
-    assert_eq!(targets(&config, scenes), (vec![4, 2], true));
+    let regular = scenes(&[0, 50, 68, 118, 128, 178, 228, 245, 295], 50, 40);
+    assert_eq!(targets(&config, regular), (vec![4, 2], true));
+    // A scene too soon for a segment of its own; from then on each begins with a keyframe again.
+    for gop in [58, 60, 61] {
+        let tags = cut(&config, scenes(&[0, 50, 57], gop, 60));
+        check(&config, &tags);
+        let (_, segments) = parts(&tags);
+        let torn = segments.iter().filter(|it| !it.2.independent).count();
+        assert!(torn <= 2, "{gop}: {torn}");
+    }
 }
 
 #[test]

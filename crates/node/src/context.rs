@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) numbers: Arc<Numbers>,
     pub(crate) leave: Leave,
     pub(crate) publishers: Arc<Publishers>,
+    /// Shared with each answer to a node that takes a stream over. Until all are out this node is still needed.
+    pub(crate) releasing: Arc<()>,
     /// The streams that are packaged here.
     pub(crate) hls: Arc<hls::Table>,
     /// How many processors may run at once.
@@ -58,6 +60,7 @@ impl Context {
             numbers: Arc::default(),
             leave: Leave::default(),
             publishers: Arc::default(),
+            releasing: Arc::default(),
             hls: Arc::default(),
             workers,
             config,

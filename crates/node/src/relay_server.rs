@@ -16,6 +16,7 @@ use relay::{
     Action, Caller, Feed, Query, Refusal, RefusalCode, Release, Released, Server, Source, Subscribe,
 };
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::context::Context;
@@ -26,6 +27,9 @@ use crate::stream::{LendRequest, ReleaseRequest};
 
 /// Answers within a node take microseconds.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// So long an answer may be on its way out of this node.
+const WAY: Duration = Duration::from_millis(100);
 
 /// What the server is started with.
 pub(crate) struct Arguments {
@@ -159,7 +163,13 @@ impl Source for Lender {
                     reply,
                 })
             };
-            self.ask(patience, ask).await
+            let under_way = Arc::clone(&self.context.releasing);
+            let answer = self.ask(patience, ask).await;
+            tokio::spawn(async move {
+                sleep(WAY).await;
+                drop(under_way);
+            });
+            answer
         }
         .boxed()
     }

@@ -93,14 +93,17 @@ impl Pace {
     /// Keypoints are so far apart. Where segments that begin with them are longer than was told,
     /// but no longer than they may be, more is told from now on.
     pub(super) fn follow(&mut self, gop: i64) {
-        if gop > self.longest_segment && gop <= self.segment * 2 + ROUNDED {
+        let whole = gop.saturating_add(self.part.unwrap_or(0));
+        if whole > self.longest_segment && gop <= self.segment * 2 + ROUNDED {
             self.set_target(gop);
         }
     }
 
-    /// Segments are so long.
+    /// Segments are so long, and no part begins in the last one that it could not hold.
     fn set_target(&mut self, length: i64) {
-        let seconds = (length.saturating_add(SLACK) + SECOND / 2) / SECOND;
+        let rounded = (length.saturating_add(SLACK) + SECOND / 2) / SECOND;
+        let whole = length.saturating_add(self.part.unwrap_or(0)) - ROUNDED;
+        let seconds = rounded.max((whole + SECOND - 1) / SECOND);
         let seconds = u64::try_from(seconds).unwrap_or(1).max(1);
         self.tell(Duration::from_secs(seconds).min(self.highest_target));
     }

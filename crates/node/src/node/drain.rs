@@ -1,6 +1,7 @@
 //! How a node leaves: it says so, lets balancers look away, asks its peers to go one after the other, and closes who
 //! is still there in time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
@@ -75,7 +76,8 @@ impl State {
     /// to, and for those that pull it to have all of it.
     pub(super) fn has_left(&self) -> bool {
         let has_streams = !self.is_alone() && !self.streams.is_empty();
-        self.leaving && self.connections.is_empty() && !has_streams
+        let is_released = Arc::strong_count(&self.context.releasing) == 1;
+        self.leaving && self.connections.is_empty() && !has_streams && is_released
     }
 
     /// Closes who is still there.
