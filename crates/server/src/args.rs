@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -120,11 +120,15 @@ fn normalise(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
         };
         if name.contains('.') {
             let value = match value {
-                Some(value) => OsString::from(value),
-                None => args.next().unwrap_or_default(),
+                Some(value) => Some(OsString::from(value)),
+                None => args.next_if(|next| !is_option(next)),
             };
-            let mut pair = OsString::from(format!("{name}="));
-            pair.push(value);
+            // Without a value it is refused, where an empty one would switch something off.
+            let mut pair = OsString::from(name);
+            if let Some(value) = value {
+                pair.push("=");
+                pair.push(value);
+            }
             normal.extend(["--set".into(), pair]);
             continue;
         }
@@ -136,6 +140,12 @@ fn normalise(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     }
     normal.extend(args);
     normal
+}
+
+/// Whether the next argument is no value of the last.
+fn is_option(arg: &OsStr) -> bool {
+    let name = arg.to_str().and_then(|text| text.strip_prefix("--"));
+    name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 #[cfg(test)]
@@ -203,6 +213,16 @@ mod tests {
                 "{line:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_not_an_empty_one() {
+        let set = |line: &[&str]| read(line).expect("parses").sources.set;
+        assert_eq!(set(&["--http.listen"]), ["http.listen"]);
+        let two = ["--http.listen", "--https.listen", ":8443"];
+        assert_eq!(set(&two), ["http.listen", "https.listen=:8443"]);
+        assert_eq!(set(&["--http.listen="]), ["http.listen="]);
+        assert_eq!(set(&["--http.listen", ""]), ["http.listen="]);
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Here {
         let mut node = self.known(record, leaving);
         let is_in = self.context.membership.belongs().is_ok();
         let has_room = self.context.has_room().is_ok();
-        node.ready = Some(listens == Some(true) && !node.draining && is_in && has_room);
+        let was_up = self.context.membership.directory.was_up();
+        node.ready = Some(listens == Some(true) && !node.draining && is_in && has_room && was_up);
         let published = |it: &&StreamSnapshot| {
             it.place == Place::Origin && it.state == State::Live && it.publish.is_some()
         };

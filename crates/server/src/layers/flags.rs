@@ -28,7 +28,8 @@ pub(super) fn read(sources: &Sources, keys: &[Key]) -> Vec<Result<Setting, Fault
 fn set(pair: &str, keys: &[Key], settings: &mut Vec<Result<Setting, Fault>>) {
     let origin = Origin::Flag("--set");
     let Some((name, text)) = split(pair) else {
-        let what = "expected KEY=VALUE, such as rtmp.listen=:1935".to_owned();
+        let what =
+            "expected KEY=VALUE, such as rtmp.listen=:1935, and KEY= for an empty value".to_owned();
         return settings.push(Err(Fault::new(Some(origin), pair.trim(), what)));
     };
     // An entry of a table: auth.static."live/cam"=token, quotes optional.

@@ -605,7 +605,7 @@ fn all_faults_are_reported_at_once() {
         "environment WEIR_PLAY__WAIT: play.wait: expected a duration such as 500ms, 2s or 1h30m, found \"soon\"",
         "environment WEIR_RTMP_LISTEN: rtmp.listen: not read; did you mean WEIR_RTMP__LISTEN?",
         "environment WEIR_RTMP__LITSEN: rtmp.litsen: unknown key; did you mean rtmp.listen?",
-        "flag --set: rtmp.listen: expected KEY=VALUE, such as rtmp.listen=:1935",
+        "flag --set: rtmp.listen: expected KEY=VALUE, such as rtmp.listen=:1935, and KEY= for an empty value",
         "flag --set: rtmp.lisden: unknown key; did you mean rtmp.listen?",
         "flag --role: node.role: expected one of all, origin, edge; found \"queen\"",
     ];

@@ -42,7 +42,7 @@ export function ofAnswer({ kind, status, sentence: detail }, { stream, token }, 
         detail: "It belongs at the end of this page's address: ?token=…",
       };
     case 403:
-      return { sentence: "This may not be watched with this token.", detail };
+      return { sentence: token ? "This may not be watched with this token." : "This stream cannot be watched here.", detail };
     case 404:
       return wasLive ? { sentence: ENDED } : { sentence: `Nobody publishes ${stream} at the moment.`, detail: STARTS };
     case 429:
