@@ -126,6 +126,7 @@ async fn nobody_waits_for_ever() {
     let epoch = cast.window().segments().next().expect("a segment").epoch();
     let later = media::Epoch::new(epoch.number + 1, 7);
     let target = cast.stream().now().target();
+    let file = target.max(::hls::ADVANCE);
     for (path, least, status, retries) in [
         (
             format!("media.m3u8?_HLS_msn={msn}&_HLS_part={part}"),
@@ -133,9 +134,9 @@ async fn nobody_waits_for_ever() {
             503,
             true,
         ),
-        (format!("{epoch}-{msn}.{part}.m4s"), target, 404, false),
-        (format!("{later}-7.m4s"), target, 404, false),
-        (format!("{later}-0-init.mp4"), target, 404, false),
+        (format!("{epoch}-{msn}.{part}.m4s"), file, 404, false),
+        (format!("{later}-7.m4s"), file, 404, false),
+        (format!("{later}-0-init.mp4"), file, 404, false),
     ] {
         let begun = tokio::time::Instant::now();
         let mut player = site.peer().await;
